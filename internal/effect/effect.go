@@ -1,0 +1,94 @@
+// Package effect is what a pure engine asks of the loop that drives it. An
+// engine takes inputs with the current time, queues effects, and names the time
+// at which it wants to be called next; it never touches a socket or a clock.
+package effect
+
+import "github.com/rserpool/rsp/internal/protocol"
+
+// AssocID names one association between an engine and its loop. Accepted
+// associations get theirs from the loop, dialed ones from the loop at the Dial
+// effect (see Queue.Dial). It is never used twice.
+type AssocID uint64
+
+// Kind says what an Effect asks for.
+type Kind uint8
+
+const (
+	// Send: send Data as one message with PPID on Assoc, after all that was sent
+	// there before. An association that is gone swallows it.
+	Send Kind = iota
+	// Dial: open an association to To under the name Assoc, and report it by
+	// HandleUp or HandleLost.
+	Dial
+	// Close: end Assoc gracefully; what was sent is still delivered. The engine
+	// forgets the association at once and hears nothing more of it.
+	Close
+	// Abort: end Assoc at once, so that the peer sees a loss. The engine forgets it too.
+	Abort
+	// Tell: hand Event to the owner of the loop.
+	Tell
+)
+
+// Effect is one thing that an engine asks for; which fields are set depends on
+// Kind.
+type Effect struct {
+	Kind  Kind
+	Assoc AssocID
+	PPID  protocol.PPID
+	Data  []byte // valid until the engine is called next
+	To    protocol.TransportAddr
+	Event any
+}
+
+// Queue collects the effects of an engine in order. The zero value is ready to
+// use; it reuses its memory, so that a message that is answered costs no
+// allocation.
+type Queue struct {
+	effects []Effect
+	next    int
+	data    []byte
+	dialed  AssocID
+}
+
+// Appender is a message that can write itself behind b.
+type Appender interface{ AppendTo(b []byte) []byte }
+
+// Send queues m for an association.
+func (q *Queue) Send(to AssocID, ppid protocol.PPID, m Appender) {
+	start := len(q.data)
+	q.data = m.AppendTo(q.data)
+	q.effects = append(q.effects, Effect{Kind: Send, Assoc: to, PPID: ppid, Data: q.data[start:len(q.data):len(q.data)]})
+}
+
+// dialedBit tells associations that an engine dials from those that a loop
+// accepts.
+const dialedBit AssocID = 1 << 63
+
+// Dial queues the opening of an association and returns its name.
+func (q *Queue) Dial(to protocol.TransportAddr) AssocID {
+	q.dialed++
+	id := q.dialed | dialedBit
+	q.effects = append(q.effects, Effect{Kind: Dial, Assoc: id, To: to})
+	return id
+}
+
+// Close queues the graceful end of an association.
+func (q *Queue) Close(id AssocID) { q.effects = append(q.effects, Effect{Kind: Close, Assoc: id}) }
+
+// Abort queues the abrupt end of an association.
+func (q *Queue) Abort(id AssocID) { q.effects = append(q.effects, Effect{Kind: Abort, Assoc: id}) }
+
+// Tell queues an event for the owner of the loop.
+func (q *Queue) Tell(event any) { q.effects = append(q.effects, Effect{Kind: Tell, Event: event}) }
+
+// Next takes the oldest effect from the queue.
+func (q *Queue) Next() (Effect, bool) {
+	if q.next == len(q.effects) {
+		clear(q.effects)
+		q.effects, q.data, q.next = q.effects[:0], q.data[:0], 0
+		return Effect{}, false
+	}
+	e := q.effects[q.next]
+	q.next++
+	return e, true
+}
