@@ -1,0 +1,163 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rserpool/rsp/internal/effect"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+const (
+	// maxQueue is how many bytes may wait for one peer before it counts as dead.
+	maxQueue = 1 << 20
+	// maxMessage is the longest message that a peer may send to an engine: that of
+	// RSPLIB's buffers.
+	maxMessage = 1 << 16
+	// closeTimeout bounds how long the end of an association waits for a peer
+	// that does not read.
+	closeTimeout = time.Second
+)
+
+var (
+	errNotRead = errors.New("peer does not read what is sent to it")
+	errTooLong = fmt.Errorf("message over %d bytes", maxMessage)
+)
+
+// link is one association with the messages that wait to be sent on it.
+type link struct {
+	id    effect.AssocID
+	assoc transport.Assoc
+
+	mu       sync.Mutex
+	queue    batch
+	spare    batch      // memory for the next queue
+	flushing bool       // somebody is sending, and takes what is queued meanwhile too
+	idle     *sync.Cond // signalled when flushing ends
+	ended    bool       // takes nothing more
+}
+
+func newLink(id effect.AssocID, assoc transport.Assoc) *link {
+	k := &link{id: id, assoc: assoc}
+	k.idle = sync.NewCond(&k.mu)
+	return k
+}
+
+// batch is a row of messages in one piece of memory.
+type batch struct {
+	data  []byte
+	ends  []int // of each message in data
+	ppids []protocol.PPID
+}
+
+// enqueue adds a message, without waiting. flush says that nobody will flush it
+// unless the caller does.
+func (k *link) enqueue(ppid protocol.PPID, data []byte) (flush bool, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended {
+		return false, nil
+	}
+	if len(data) > k.assoc.MaxMessage() {
+		return false, transport.ErrMessageTooLong
+	}
+	if len(k.queue.data)+len(data) > maxQueue {
+		return false, errNotRead
+	}
+	flush = len(k.queue.ends) == 0 && !k.flushing
+	k.queue.data = append(k.queue.data, data...)
+	k.queue.ends = append(k.queue.ends, len(k.queue.data))
+	k.queue.ppids = append(k.queue.ppids, ppid)
+	return flush, nil
+}
+
+// flush sends what is queued, unless somebody does already. An error is not lost:
+// it sticks to the association, whose reader meets it.
+func (k *link) flush() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.flushing || len(k.queue.ends) == 0 {
+		return
+	}
+	k.flushing = true
+	for len(k.queue.ends) > 0 {
+		b := k.queue
+		k.queue = k.spare
+		k.mu.Unlock()
+		b.send(k.assoc)
+		k.mu.Lock()
+		k.spare = batch{b.data[:0], b.ends[:0], b.ppids[:0]}
+	}
+	k.flushing = false
+	k.idle.Broadcast()
+}
+
+func (b batch) send(assoc transport.Assoc) {
+	start := 0
+	for i, end := range b.ends {
+		if assoc.Send(b.data[start:end], transport.SendInfo{PPID: b.ppids[i]}) != nil {
+			return
+		}
+		start = end
+	}
+}
+
+// close ends the association gracefully, after what is queued has been sent.
+func (k *link) close() {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	// An error here is that the association has ended, which is what is wanted.
+	_ = k.assoc.SetWriteDeadline(time.Now().Add(closeTimeout))
+	k.flush()
+	k.mu.Lock()
+	for k.flushing {
+		k.idle.Wait()
+	}
+	k.mu.Unlock()
+	_ = k.assoc.Close()
+}
+
+// abort ends the association at once.
+func (k *link) abort() {
+	k.mu.Lock()
+	k.ended = true
+	k.mu.Unlock()
+	_ = k.assoc.Abort()
+}
+
+// reader gathers whole messages. Its buffer is small while messages are, since
+// most associations of a registrar idle.
+type reader struct{ buf []byte }
+
+const smallBuffer = 1 << 10
+
+// next returns the next whole message; it is valid until the next call.
+func (r *reader) next(assoc transport.Assoc) ([]byte, protocol.PPID, error) {
+	if r.buf == nil || len(r.buf) > smallBuffer {
+		r.buf = make([]byte, smallBuffer)
+	}
+	have := 0
+	for {
+		n, info, err := assoc.Recv(r.buf[have:])
+		if err != nil {
+			return nil, 0, err
+		}
+		if info.Notice != transport.NoticeNone {
+			continue
+		}
+		have += n
+		if info.EOR {
+			return r.buf[:have], info.PPID, nil
+		}
+		if have == maxMessage {
+			return nil, 0, errTooLong
+		}
+		if have == len(r.buf) {
+			r.buf = append(r.buf, make([]byte, min(len(r.buf), maxMessage-len(r.buf)))...)
+		}
+	}
+}

@@ -1,0 +1,346 @@
+// Package loop drives a pure engine: it gives it the time, its associations'
+// messages and ends, and performs the effects that it asks for.
+//
+// One mutex is the engine's one owner: whoever holds it runs the engine and queues
+// the effects; sockets are touched only after it is released. Each association has one
+// goroutine that reads it; what is sent waits in the association's own queue, so that a
+// peer that does not read holds up nobody else.
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rserpool/rsp/internal/effect"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// Engine is what a loop drives. All calls come under the loop's lock.
+type Engine interface {
+	// HandleUp: a dialed or accepted association is up.
+	HandleUp(now time.Time, id effect.AssocID, local, remote protocol.TransportAddr)
+	// HandleMessage: a message has come; data is valid during the call only.
+	HandleMessage(now time.Time, id effect.AssocID, ppid protocol.PPID, data []byte)
+	// HandleLost: an association has ended or could not be dialed. It is not called for
+	// one that the engine itself has closed or aborted.
+	HandleLost(now time.Time, id effect.AssocID, err error)
+	// Advance: a deadline may have passed.
+	Advance(now time.Time)
+	// Deadline is when the engine wants Advance to be called; zero: never.
+	Deadline() time.Time
+	// Next takes the oldest effect.
+	Next() (effect.Effect, bool)
+}
+
+// Config is what a loop needs beside its engine.
+type Config struct {
+	Networks []transport.Network // those that Dial effects can use, one per protocol
+	Options  transport.Options   // for dialed associations
+	Logger   *slog.Logger        // never nil
+	// Tell takes the engine's events. It is called under the loop's lock: it must
+	// neither block nor call the loop. nil: there are no events.
+	Tell func(event any)
+}
+
+// Loop drives an engine of type E. Its methods may be called by several goroutines
+// at once.
+type Loop[E Engine] struct {
+	cfg    Config
+	ctx    context.Context // ends dials and accepts
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // every goroutine of this loop; added to only under mu while !closed
+
+	mu        sync.Mutex
+	engine    E
+	closed    bool
+	links     map[effect.AssocID]*link
+	dialing   map[effect.AssocID]context.CancelFunc
+	listeners []served
+	accepted  effect.AssocID
+	timer     *time.Timer
+	wake      time.Time // when timer fires; zero: it does not
+}
+
+// served is a listener and the protocol of its addresses.
+type served struct {
+	protocol protocol.TransportProtocol
+	transport.Listener
+}
+
+// New returns a loop that drives engine.
+func New[E Engine](engine E, cfg Config) *Loop[E] {
+	l := &Loop[E]{
+		cfg:     cfg,
+		engine:  engine,
+		links:   make(map[effect.AssocID]*link),
+		dialing: make(map[effect.AssocID]context.CancelFunc),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.timer = time.AfterFunc(time.Hour, l.onTimer)
+	l.timer.Stop()
+	return l
+}
+
+// Do runs f as the engine's owner, then performs the effects. It reports false,
+// without running f, once the loop is closed. f must not block.
+func (l *Loop[E]) Do(f func(now time.Time, engine E)) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	f(time.Now(), l.engine)
+	l.perform(nil)
+	return true
+}
+
+func (l *Loop[E]) onTimer() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake = time.Time{}
+	if l.closed {
+		return
+	}
+	l.engine.Advance(time.Now())
+	l.perform(nil)
+}
+
+// perform carries out the engine's effects; l.mu is held. Nothing in it waits. reader
+// is the link whose own goroutine is calling and will flush it, if any.
+func (l *Loop[E]) perform(reader *link) {
+	for {
+		e, ok := l.engine.Next()
+		if !ok {
+			break
+		}
+		switch e.Kind {
+		case effect.Send:
+			if k := l.links[e.Assoc]; k != nil {
+				l.send(k, e, k == reader)
+			}
+		case effect.Dial:
+			l.dial(e.Assoc, e.To)
+		case effect.Close, effect.Abort:
+			l.end(e.Assoc, e.Kind == effect.Abort)
+		case effect.Tell:
+			l.cfg.Tell(e.Event)
+		}
+	}
+	l.arm()
+}
+
+// arm sets the timer to the engine's deadline. One that fires too early is left:
+// Advance does nothing then, and arms it again.
+func (l *Loop[E]) arm() {
+	d := l.engine.Deadline()
+	if d.IsZero() || !l.wake.IsZero() && !d.Before(l.wake) {
+		return
+	}
+	l.wake = d
+	l.timer.Reset(time.Until(d))
+}
+
+func (l *Loop[E]) send(k *link, e effect.Effect, ownReader bool) {
+	flush, err := k.enqueue(e.PPID, e.Data)
+	if err != nil {
+		l.cfg.Logger.Warn("association aborted", "peer", k.assoc.RemoteAddr(), "err", err)
+		l.wg.Go(k.abort)
+		return
+	}
+	if flush && !ownReader {
+		l.wg.Go(k.flush)
+	}
+	// Our own reader flushes after the lock is released.
+}
+
+// end lets go of an association that the engine has ended.
+func (l *Loop[E]) end(id effect.AssocID, abort bool) {
+	if cancel := l.dialing[id]; cancel != nil {
+		delete(l.dialing, id)
+		cancel()
+		return
+	}
+	k := l.links[id]
+	if k == nil {
+		return
+	}
+	delete(l.links, id)
+	if abort {
+		l.wg.Go(k.abort)
+	} else {
+		l.wg.Go(k.close)
+	}
+}
+
+// dial opens an association in a goroutine of its own.
+func (l *Loop[E]) dial(id effect.AssocID, to protocol.TransportAddr) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	l.dialing[id] = cancel
+	dialer := l.dialer(to.Protocol)
+	l.wg.Go(func() {
+		defer cancel()
+		assoc, err := dialer(ctx, to)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if _, wanted := l.dialing[id]; !wanted || l.closed {
+			if err == nil {
+				l.wg.Go(func() { assoc.Abort() })
+			}
+			return
+		}
+		delete(l.dialing, id)
+		if err != nil {
+			l.engine.HandleLost(time.Now(), id, err)
+			l.perform(nil)
+			return
+		}
+		l.up(id, assoc)
+	})
+}
+
+type dialFunc func(context.Context, protocol.TransportAddr) (transport.Assoc, error)
+
+// dialer returns how to reach an address of protocol p: from the port of a
+// listener where there is one.
+func (l *Loop[E]) dialer(p protocol.TransportProtocol) dialFunc {
+	for _, ln := range l.listeners {
+		if ln.protocol == p {
+			return ln.Dial
+		}
+	}
+	for _, n := range l.cfg.Networks {
+		if n.Protocol() == p {
+			return func(ctx context.Context, to protocol.TransportAddr) (transport.Assoc, error) {
+				return n.Dial(ctx, to, l.cfg.Options)
+			}
+		}
+	}
+	return func(context.Context, protocol.TransportAddr) (transport.Assoc, error) {
+		return nil, fmt.Errorf("%v: %w", p, transport.ErrUnsupported)
+	}
+}
+
+// up takes a new association over; l.mu is held.
+func (l *Loop[E]) up(id effect.AssocID, assoc transport.Assoc) {
+	k := newLink(id, assoc)
+	l.links[id] = k
+	l.engine.HandleUp(time.Now(), id, assoc.LocalAddr(), assoc.RemoteAddr())
+	l.perform(nil)
+	l.wg.Go(func() { l.read(k) })
+}
+
+// Serve accepts associations from ln, which the loop closes when it is closed.
+// Dial effects to addresses of ln's protocol go out from its port from now on.
+func (l *Loop[E]) Serve(ln transport.Listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		l.logEnd("listener", ln.Close())
+		return
+	}
+	l.listeners = append(l.listeners, served{ln.LocalAddr().Protocol, ln})
+	l.wg.Go(func() { l.accept(ln) })
+}
+
+func (l *Loop[E]) accept(ln transport.Listener) {
+	const maxPause = time.Second
+	pause := 5 * time.Millisecond
+	for {
+		assoc, err := ln.Accept(l.ctx)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil {
+				return
+			}
+			// Out of descriptors or the like: it passes.
+			l.cfg.Logger.Warn("cannot accept an association", "err", err, "pause", pause)
+			select {
+			case <-time.After(pause):
+			case <-l.ctx.Done():
+				return
+			}
+			pause = min(2*pause, maxPause)
+			continue
+		}
+		pause = 5 * time.Millisecond
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			assoc.Abort()
+			return
+		}
+		l.accepted++
+		l.up(l.accepted, assoc)
+		l.mu.Unlock()
+	}
+}
+
+// read is the goroutine of one association: it hands its messages to the engine
+// until it ends.
+func (l *Loop[E]) read(k *link) {
+	var r reader
+	for {
+		data, ppid, err := r.next(k.assoc)
+		l.mu.Lock()
+		if l.links[k.id] != k || l.closed { // ended by the engine or the loop, which see to k
+			l.mu.Unlock()
+			return
+		}
+		if err != nil {
+			delete(l.links, k.id)
+			l.engine.HandleLost(time.Now(), k.id, err)
+			l.perform(nil)
+			l.mu.Unlock()
+			k.abort() // it has ended: this only frees what it holds
+			return
+		}
+		l.engine.HandleMessage(time.Now(), k.id, ppid, data)
+		l.perform(k)
+		l.mu.Unlock()
+		k.flush()
+	}
+}
+
+// Close ends every association gracefully, and all else of the loop, and waits
+// for it. What was sent is given closeTimeout to leave.
+func (l *Loop[E]) Close() error { return l.stop((*link).close) }
+
+// Abort is Close, but abruptly: peers see their associations lost.
+func (l *Loop[E]) Abort() { l.logEnd("loop", l.stop((*link).abort)) }
+
+func (l *Loop[E]) stop(end func(*link)) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		l.wg.Wait()
+		return nil
+	}
+	l.closed = true
+	l.timer.Stop()
+	l.cancel()
+	links, listeners := l.links, l.listeners
+	l.mu.Unlock()
+
+	var errs []error
+	for _, ln := range listeners {
+		errs = append(errs, ln.Close())
+	}
+	var ends sync.WaitGroup
+	for _, k := range links {
+		ends.Go(func() { end(k) })
+	}
+	ends.Wait()
+	l.wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (l *Loop[E]) logEnd(what string, err error) {
+	if err != nil {
+		l.cfg.Logger.Warn("cannot close", "what", what, "err", err)
+	}
+}
