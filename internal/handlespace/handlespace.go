@@ -1,0 +1,245 @@
+// Package handlespace holds pools and their PEs and selects PEs by the pool's
+// policy (RFC 5356). It is what a registrar keeps of its operation scope and
+// what a PU keeps of the answers it got. It knows no wire, no clock and no
+// goroutine; one owner uses a Space at a time.
+package handlespace
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/rserpool/rsp/internal/protocol"
+)
+
+// Options shapes a Space; the zero value is ready to use.
+type Options struct {
+	// MaxIncrement is how many PEs of one answer count as selected by the policies
+	// that keep an order, so that the next answer starts behind them; 0 means 1,
+	// as "the head SHOULD be advanced by one element" (RFC 5356 section 4.1.2). A
+	// PU that uses all PEs of an answer in turn wants math.MaxInt.
+	MaxIncrement int
+	// Rand drives the random policies; nil means one that the system seeds.
+	Rand rand.Source
+}
+
+// Space is a handlespace. V is what its user keeps with each PE. It has one
+// owner at a time: it locks nothing.
+type Space[V any] struct {
+	// OnChange is told each change once it is complete. It must not change the
+	// Space. Set it before the first change; nil is allowed.
+	OnChange func(Change[V])
+
+	increment int
+	rand      *rand.Rand
+	pools     tree[protocol.PoolHandle, *pool[V]]
+	owners    map[protocol.RegistrarID]ownership
+	elements  int
+}
+
+// Element is a PE in a Space. Its user reads all and writes Param and Value
+// alone; it stays valid, though detached, when the PE is removed.
+type Element[V any] struct {
+	Handle protocol.PoolHandle
+	protocol.PoolElement
+	// Param is the PE parameter as its owner encoded it, to be copied into answers.
+	// The Space neither reads nor writes it, so that it is stale when a Change is told.
+	Param []byte
+	Value V
+
+	pool  *pool[V]
+	place place[V]
+}
+
+// pool is a pool handle with at least one PE. What its PEs have in common is
+// fixed by the first one.
+type pool[V any] struct {
+	handle    protocol.PoolHandle
+	policy    protocol.PolicyType
+	transport protocol.TransportProtocol
+	use       protocol.TransportUse
+	elements  tree[protocol.PEID, *Element[V]]
+	selector  selector[V]
+}
+
+// InconsistentError refuses a PE that does not fit into its pool, or whose
+// policy type is not supported at all.
+type InconsistentError struct {
+	Cause  protocol.Cause
+	Handle protocol.PoolHandle
+	ID     protocol.PEID
+}
+
+func (e *InconsistentError) Error() string {
+	return fmt.Sprintf("PE %v for pool %q: %v", e.ID, e.Handle, e.Cause)
+}
+
+// New returns an empty Space.
+func New[V any](opts Options) *Space[V] {
+	if opts.MaxIncrement == 0 {
+		opts.MaxIncrement = 1
+	}
+	if opts.Rand == nil {
+		opts.Rand = rand.NewPCG(rand.Uint64(), rand.Uint64())
+	}
+	return &Space[V]{
+		increment: opts.MaxIncrement,
+		rand:      rand.New(opts.Rand),
+		pools:     newTree[protocol.PoolHandle, *pool[V]](compareHandles),
+		owners:    make(map[protocol.RegistrarID]ownership),
+	}
+}
+
+// Len returns the number of PEs in all pools.
+func (s *Space[V]) Len() int { return s.elements }
+
+// Get returns a PE, or nil.
+func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V] {
+	p, ok := s.pools.get(handle)
+	if !ok {
+		return nil
+	}
+	el, _ := p.elements.get(id)
+	return el
+}
+
+// Put registers pe or, when the pool has its ID already, updates it; what is
+// kept shares no memory with pe. A registration that says nothing new allocates
+// nothing, but resets what LeastUsedDegradation counted. An error is always an
+// *InconsistentError and leaves everything as it was.
+func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reason Reason) (*Element[V], ChangeKind, error) {
+	p, ok := s.pools.get(handle)
+	if !ok {
+		var cause protocol.Cause
+		if p, cause = s.newPool(handle, &pe); cause != 0 {
+			return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
+		}
+	} else if cause := p.check(&pe); cause != 0 {
+		return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
+	}
+	el, ok := p.elements.get(pe.ID)
+	if !ok {
+		return s.add(p, pe, reason), Added, nil
+	}
+	return el, s.update(el, pe, reason), nil
+}
+
+// newPool returns a pool that pe is to found, not yet in the Space.
+func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement) (*pool[V], protocol.Cause) {
+	selector := s.newSelector(pe.Policy.Type)
+	if selector == nil {
+		return nil, protocol.CauseUnsupportedPolicy
+	}
+	return &pool[V]{
+		handle:    handle,
+		policy:    pe.Policy.Type,
+		transport: pe.User.Protocol,
+		use:       pe.User.Use,
+		elements:  newTree[protocol.PEID, *Element[V]](compareIDs),
+		selector:  selector,
+	}, 0
+}
+
+// check returns why pe cannot be in p, or 0. It asks in RSPLIB's order, and of
+// an only PE as well: a pool changes its policy type by vanishing first.
+func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
+	switch {
+	case !supported(pe.Policy.Type):
+		return protocol.CauseUnsupportedPolicy
+	case pe.Policy.Type != p.policy:
+		return protocol.CauseInconsistentPolicy
+	case pe.User.Protocol != p.transport:
+		return protocol.CauseWrongTransportProtocol
+	case pe.User.Use != p.use:
+		return protocol.CauseInconsistentDataControl
+	}
+	return 0
+}
+
+func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Element[V] {
+	if p.elements.len == 0 {
+		s.pools.insert(p.handle, p)
+	}
+	el := &Element[V]{Handle: p.handle, PoolElement: pe.Clone(), pool: p}
+	p.elements.insert(el.ID, el)
+	p.selector.add(el)
+	s.elements++
+	s.own(el)
+	s.tell(Change[V]{Added, reason, el, el.Home})
+	return el
+}
+
+func (s *Space[V]) update(el *Element[V], pe protocol.PoolElement, reason Reason) ChangeKind {
+	if el.PoolElement.Equal(pe) {
+		el.pool.selector.renew(el, false)
+		return Unchanged
+	}
+	oldHome, newPolicy := el.Home, el.Policy != pe.Policy
+	s.disown(el)
+	el.take(pe)
+	s.own(el)
+	el.pool.selector.renew(el, newPolicy)
+	s.tell(Change[V]{Updated, reason, el, oldHome})
+	return Updated
+}
+
+// take makes el say what pe says; addresses that did not change stay where they
+// are, so that a new load costs no allocation.
+func (el *Element[V]) take(pe protocol.PoolElement) {
+	user, asap := el.User, el.ASAP
+	if !user.Equal(pe.User) {
+		user = pe.User.Clone()
+	}
+	if !asap.Equal(pe.ASAP) {
+		asap = pe.ASAP.Clone()
+	}
+	el.PoolElement, el.User, el.ASAP = pe, user, asap
+}
+
+// Remove removes a PE, and its pool when it was the last one; it reports whether
+// there was such a PE.
+func (s *Space[V]) Remove(handle protocol.PoolHandle, id protocol.PEID, reason Reason) bool {
+	el := s.Get(handle, id)
+	if el == nil {
+		return false
+	}
+	p := el.pool
+	p.selector.remove(el)
+	p.elements.remove(id)
+	if p.elements.len == 0 {
+		s.pools.remove(handle)
+	}
+	s.elements--
+	s.disown(el)
+	s.tell(Change[V]{Removed, reason, el, el.Home})
+	return true
+}
+
+// SetHome makes registrar the home of el, which must be in the Space.
+func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reason Reason) {
+	oldHome := el.Home
+	if oldHome == registrar {
+		return
+	}
+	s.disown(el)
+	el.Home = registrar
+	s.own(el)
+	s.tell(Change[V]{HomeChanged, reason, el, oldHome})
+}
+
+// Select appends up to n different PEs of a pool to dst, in the order in which
+// its policy wants them used, and counts them as selected. It allocates nothing
+// when dst has room. known is false when there is no such pool; a pool may have
+// nothing to select all the same (see WeightedRandom).
+func (s *Space[V]) Select(dst []*Element[V], handle protocol.PoolHandle, n int) (selected []*Element[V], known bool) {
+	p, ok := s.pools.get(handle)
+	if !ok {
+		return dst, false
+	}
+	return p.selector.pick(dst, min(n, p.elements.len), s.increment), true
+}
+
+func (s *Space[V]) tell(c Change[V]) {
+	if s.OnChange != nil {
+		s.OnChange(c)
+	}
+}

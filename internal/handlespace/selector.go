@@ -1,0 +1,44 @@
+package handlespace
+
+import "github.com/rserpool/rsp/internal/protocol"
+
+// selector is what a policy makes of the PEs of a pool.
+type selector[V any] interface {
+	add(el *Element[V])
+	remove(el *Element[V])
+	// renew is called when el, whose values are in place, was registered again;
+	// changed says whether its policy's values are new.
+	renew(el *Element[V], changed bool)
+	// pick appends n PEs to dst; n is at most the size of the pool. The first
+	// increment of them make way for others at the next pick.
+	pick(dst []*Element[V], n, increment int) []*Element[V]
+}
+
+// place is where a PE stands in the selector of its pool; each family of
+// policies uses its own part.
+type place[V any] struct {
+	prev, next *Element[V] // ring
+	standing   standing    // sorted
+	index      int         // random, weightedRandom
+}
+
+// newSelector returns the selector of a supported policy type.
+func (s *Space[V]) newSelector(t protocol.PolicyType) selector[V] {
+	switch t {
+	case protocol.RoundRobin:
+		return new(ring[V])
+	case protocol.Random:
+		return &random[V]{rand: s.rand}
+	case protocol.WeightedRandom:
+		return &weightedRandom[V]{random: random[V]{rand: s.rand}}
+	}
+	return newSorted[V](rankings[t])
+}
+
+func supported(t protocol.PolicyType) bool {
+	switch t {
+	case protocol.RoundRobin, protocol.Random, protocol.WeightedRandom:
+		return true
+	}
+	return rankings[t] != nil
+}

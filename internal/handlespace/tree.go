@@ -1,0 +1,230 @@
+package handlespace
+
+import (
+	"iter"
+	"slices"
+)
+
+// fanOut is the most entries of a node: enough for a pool of 100,000 PEs to be
+// three nodes deep, few enough to shift them quickly.
+const fanOut = 64
+
+// tree is a B+ tree: a map in the order of its keys. A node is given up only
+// when it is empty, and one leaf is kept for the next split, so that moving entries
+// from the front to the end allocates nothing.
+type tree[K, T any] struct {
+	compare func(a, b K) int
+	len     int
+	root    *node[K, T]
+	spare   *node[K, T] // an empty leaf, or nil
+	changes uint64      // counts insertions and removals
+}
+
+// node is a leaf, with a value for each key, or an inner node, with a kid for
+// each key: no key below kids[i] is less than keys[i], except that kids[0] takes
+// all that is less than keys[1].
+type node[K, T any] struct {
+	keys       []K
+	values     []T
+	kids       []*node[K, T]
+	prev, next *node[K, T] // the neighbours of a leaf
+}
+
+func newTree[K, T any](compare func(a, b K) int) tree[K, T] {
+	return tree[K, T]{compare: compare, root: new(node[K, T])}
+}
+
+func (n *node[K, T]) isLeaf() bool { return n.kids == nil }
+
+// kid returns the index of the kid that k belongs to.
+func (t *tree[K, T]) kid(n *node[K, T], k K) int {
+	i, found := slices.BinarySearchFunc(n.keys[1:], k, t.compare)
+	if found {
+		i++
+	}
+	return i
+}
+
+// seek returns the place of the first key that is not less than k; it is behind
+// the last entry of a leaf when that key is in the next leaf or nowhere.
+func (t *tree[K, T]) seek(k K) (leaf *node[K, T], i int, found bool) {
+	leaf = t.root
+	for !leaf.isLeaf() {
+		leaf = leaf.kids[t.kid(leaf, k)]
+	}
+	i, found = slices.BinarySearchFunc(leaf.keys, k, t.compare)
+	return leaf, i, found
+}
+
+func (t *tree[K, T]) get(k K) (value T, ok bool) {
+	if leaf, i, found := t.seek(k); found {
+		return leaf.values[i], true
+	}
+	return value, false
+}
+
+// insert adds an entry; k must not be in the tree.
+func (t *tree[K, T]) insert(k K, value T) {
+	t.len++
+	t.changes++
+	if right := t.insertBelow(t.root, k, value); right != nil {
+		left := t.root
+		t.root = &node[K, T]{keys: []K{left.keys[0], right.keys[0]}, kids: []*node[K, T]{left, right}}
+	}
+}
+
+// insertBelow adds an entry below n and returns the right half of n if it had to
+// be split.
+func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]) {
+	if n.isLeaf() {
+		i, _ := slices.BinarySearchFunc(n.keys, k, t.compare)
+		n, i, right = t.room(n, i)
+		n.keys = slices.Insert(n.keys, i, k)
+		n.values = slices.Insert(n.values, i, value)
+		return right
+	}
+	i := t.kid(n, k)
+	split := t.insertBelow(n.kids[i], k, value)
+	if split == nil {
+		return nil
+	}
+	n, i, right = t.room(n, i+1)
+	n.keys = slices.Insert(n.keys, i, split.keys[0])
+	n.kids = slices.Insert(n.kids, i, split)
+	return right
+}
+
+// room makes room for an entry at index i of n. When n is full, it is split; what
+// is appended starts a new node, so that ascending keys fill their nodes.
+func (t *tree[K, T]) room(n *node[K, T], i int) (into *node[K, T], at int, right *node[K, T]) {
+	if len(n.keys) < fanOut {
+		return n, i, nil
+	}
+	if i == fanOut {
+		right = t.split(n, fanOut)
+		return right, 0, right
+	}
+	right = t.split(n, fanOut/2)
+	if i <= fanOut/2 {
+		return n, i, right
+	}
+	return right, i - fanOut/2, right
+}
+
+// split moves what n has from index i on to a new right neighbour.
+func (t *tree[K, T]) split(n *node[K, T], i int) (right *node[K, T]) {
+	right, t.spare = t.spare, nil
+	if right == nil {
+		right = new(node[K, T])
+	}
+	right.keys = append(right.keys, n.keys[i:]...)
+	n.keys = slices.Delete(n.keys, i, len(n.keys))
+	if !n.isLeaf() {
+		right.kids = append(make([]*node[K, T], 0, fanOut), n.kids[i:]...)
+		n.kids = slices.Delete(n.kids, i, len(n.kids))
+		return right
+	}
+	right.values = append(right.values, n.values[i:]...)
+	n.values = slices.Delete(n.values, i, len(n.values))
+	right.prev, right.next = n, n.next
+	if n.next != nil {
+		n.next.prev = right
+	}
+	n.next = right
+	return right
+}
+
+// remove removes the entry of k, if there is one.
+func (t *tree[K, T]) remove(k K) {
+	t.removeBelow(t.root, k)
+	for len(t.root.kids) == 1 {
+		t.root = t.root.kids[0]
+	}
+}
+
+func (t *tree[K, T]) removeBelow(n *node[K, T], k K) {
+	if n.isLeaf() {
+		i, found := slices.BinarySearchFunc(n.keys, k, t.compare)
+		if found {
+			n.keys = slices.Delete(n.keys, i, i+1)
+			n.values = slices.Delete(n.values, i, i+1)
+			t.len--
+			t.changes++
+		}
+		return
+	}
+	i := t.kid(n, k)
+	kid := n.kids[i]
+	t.removeBelow(kid, k)
+	if len(kid.keys) == 0 {
+		n.keys = slices.Delete(n.keys, i, i+1)
+		n.kids = slices.Delete(n.kids, i, i+1)
+		t.giveUp(kid)
+	}
+}
+
+// giveUp unlinks an empty node that is not the root.
+func (t *tree[K, T]) giveUp(n *node[K, T]) {
+	if n.prev != nil {
+		n.prev.next = n.next
+	}
+	if n.next != nil {
+		n.next.prev = n.prev
+	}
+	n.prev, n.next = nil, nil
+	if n.isLeaf() {
+		t.spare = n
+	}
+}
+
+// first returns the entry with the least key.
+func (t *tree[K, T]) first() (k K, value T, ok bool) {
+	if t.len == 0 {
+		return k, value, false
+	}
+	leaf := t.firstLeaf()
+	return leaf.keys[0], leaf.values[0], true
+}
+
+func (t *tree[K, T]) firstLeaf() *node[K, T] {
+	n := t.root
+	for !n.isLeaf() {
+		n = n.kids[0]
+	}
+	return n
+}
+
+// appendFirst appends the values of the n least keys, or of all, to dst.
+func (t *tree[K, T]) appendFirst(dst []T, n int) []T {
+	for leaf := t.firstLeaf(); leaf != nil && n > 0; leaf = leaf.next {
+		values := leaf.values[:min(n, len(leaf.values))]
+		dst = append(dst, values...)
+		n -= len(values)
+	}
+	return dst
+}
+
+// from returns the entries from the first key on that is not less than k. The
+// tree may be changed meanwhile.
+func (t *tree[K, T]) from(k K) iter.Seq2[K, T] {
+	return func(yield func(K, T) bool) {
+		leaf, i, _ := t.seek(k)
+		for leaf != nil {
+			if i == len(leaf.keys) {
+				leaf, i = leaf.next, 0
+				continue
+			}
+			k, changes := leaf.keys[i], t.changes
+			if !yield(k, leaf.values[i]) {
+				return
+			}
+			i++
+			if changes != t.changes {
+				var found bool
+				if leaf, i, found = t.seek(k); found {
+					i++
+				}
+			}
+		}
+	}
+}
