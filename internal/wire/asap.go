@@ -132,7 +132,7 @@ func (m *Cookie) AppendTo(b []byte) []byte {
 
 func (m *Cookie) decode(_ uint8, r *reader) { *m = Cookie{r.cookie()} }
 
-func (m *Cookie) String() string { return fmt.Sprintf("%v %x", asapCookie, m.Cookie) }
+func (m *Cookie) String() string { return fmt.Sprintf("%v %s", asapCookie, hexText(m.Cookie)) }
 
 // CookieEcho is ASAP_COOKIE_ECHO (RFC 5352 section 2.2.12): 1 to MaxCookie bytes.
 //
@@ -153,7 +153,7 @@ func (m *CookieEcho) AppendTo(b []byte) []byte {
 
 func (m *CookieEcho) decode(_ uint8, r *reader) { *m = CookieEcho{r.cookie()} }
 
-func (m *CookieEcho) String() string { return fmt.Sprintf("%v %x", asapCookieEcho, m.Cookie) }
+func (m *CookieEcho) String() string { return fmt.Sprintf("%v %s", asapCookieEcho, hexText(m.Cookie)) }
 
 // BusinessCard is ASAP_BUSINESS_CARD (RFC 5352 section 2.2.13). RSPLIB writes the policy
 // that the RFC does not have there.

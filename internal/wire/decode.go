@@ -102,6 +102,8 @@ func (d *Decoder) header() int {
 	switch size := len(d.message); {
 	case length < 4:
 		d.fail(protocol.CauseInvalidMessage, 2, "has a length below its header's")
+	case length > MaxMessage:
+		d.fail(protocol.CauseInvalidMessage, 2, "cannot be padded to 4 bytes")
 	case size < length:
 		d.fail(protocol.CauseInvalidMessage, 2, fmt.Sprintf("has %d bytes of %d", size, length))
 	case size < pad4(length):

@@ -12,12 +12,21 @@ func (s ServerInformation) String() string {
 	return fmt.Sprintf("registrar %v at %v", s.ID, s.Transport)
 }
 
-// String prints the cause, and its data in hex.
+// String prints "unrecognized parameter (80ff0004)", the data in hex.
 func (c ErrorCause) String() string {
 	if len(c.Data) == 0 {
 		return c.Code.String()
 	}
-	return fmt.Sprintf("%v %x", c.Code, c.Data)
+	return fmt.Sprintf("%v (%s)", c.Code, hexText(c.Data))
+}
+
+// hexText prints what only others understand, and not more than a line shows.
+func hexText(b []byte) string {
+	const most = 40
+	if len(b) > most {
+		return fmt.Sprintf("%x... of %d bytes", b[:most], len(b))
+	}
+	return fmt.Sprintf("%x", b)
 }
 
 func flagText(set bool, name string) string {
