@@ -36,17 +36,16 @@ func recvFull(a transport.Assoc, buf []byte) ([]byte, transport.RecvInfo, error)
 	n := 0
 	for {
 		part, info, err := a.Recv(buf[n:])
+		n += part
 		switch {
 		case err != nil:
 			return buf[:n], info, err
 		case info.Notice != transport.NoticeNone && part != 0:
 			return nil, info, fmt.Errorf("notice %v with %d bytes", info.Notice, part)
-		}
-		n += part
-		if info.EOR {
+		case info.Notice != transport.NoticeNone:
+		case info.EOR:
 			return buf[:n], info, nil
-		}
-		if info.Notice == transport.NoticeNone && n == len(buf) {
+		case n == len(buf):
 			return buf, info, errors.New("message without end")
 		}
 	}

@@ -1,0 +1,303 @@
+package simnet
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+var _ transport.Network = (*Host)(nil)
+
+// Host is one machine of a network, and the one process on it. It is a
+// transport.Network whose associations start from it.
+type Host struct {
+	net   *Network
+	addrs []netip.Addr
+
+	// The rest is guarded by net.mu.
+	dead      bool
+	listeners map[netip.AddrPort]*Listener
+	ends      map[tuple]*end
+	bound     map[uint16]int // listeners and ends of each port
+	lastPort  uint16
+	dialings  []*dialing
+}
+
+// tuple names an association at one of its hosts.
+type tuple struct {
+	port     uint16
+	peer     *Host
+	peerPort uint16
+}
+
+func newHost(n *Network) *Host {
+	return &Host{
+		net:       n,
+		listeners: make(map[netip.AddrPort]*Listener),
+		ends:      make(map[tuple]*end),
+		bound:     make(map[uint16]int),
+		lastPort:  lastEphemeral,
+	}
+}
+
+// Protocol is SCTP, which simnet stands for.
+func (h *Host) Protocol() protocol.TransportProtocol { return protocol.SCTP }
+
+// Addrs returns the host's addresses.
+func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
+
+// Kill takes the power away: whoever talks to h hears nothing more. Calls on h's own
+// associations and listeners match net.ErrClosed.
+func (h *Host) Kill() {
+	h.net.mu.Lock()
+	h.dead = true
+	ends, listeners := h.everything()
+	h.net.updatePaths(h)
+	h.net.mu.Unlock()
+	for _, l := range listeners {
+		l.shut()
+	}
+	for _, e := range ends {
+		e.powerOff()
+	}
+}
+
+// Crash ends the process as Linux does with a killed one: its associations end
+// gracefully, but those with data that it has not read end by an abort. h itself goes on, and may
+// be used again at once.
+func (h *Host) Crash() {
+	h.net.mu.Lock()
+	ends, listeners := h.everything()
+	h.net.mu.Unlock()
+	for _, l := range listeners {
+		l.Close()
+	}
+	for _, e := range ends {
+		e.crash()
+	}
+}
+
+// everything lists h's ends and listeners. The caller holds net.mu.
+func (h *Host) everything() (ends []*end, listeners []*Listener) {
+	for _, e := range h.ends {
+		ends = append(ends, e)
+	}
+	for _, l := range h.listeners {
+		listeners = append(listeners, l) // more than once if it has more addresses
+	}
+	return ends, listeners
+}
+
+// Listen opens a listener; its error says when an address is in use or not h's.
+func (h *Host) Listen(ctx context.Context, local protocol.TransportAddr, opts transport.Options) (transport.Listener, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("simnet: listen: %w", err)
+	}
+	l, err := h.listen(local, opts)
+	if err != nil {
+		return nil, fmt.Errorf("simnet: listen at %v: %w", local, err)
+	}
+	return l, nil
+}
+
+func (h *Host) listen(local protocol.TransportAddr, opts transport.Options) (*Listener, error) {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	if h.dead {
+		return nil, errDown
+	}
+	local = protocol.TransportAddr{Protocol: protocol.SCTP, Port: local.Port, Addrs: slices.Clone(local.Addrs)}
+	if len(local.Addrs) == 0 || local.Addrs[0].IsUnspecified() {
+		local.Addrs = slices.Clone(h.addrs)
+	}
+	if local.Port == 0 {
+		port, err := h.ephemeral()
+		if err != nil {
+			return nil, err
+		}
+		local.Port = port
+	}
+	for _, addr := range local.Addrs {
+		if !slices.Contains(h.addrs, addr) {
+			return nil, fmt.Errorf("%v is no address of this host", addr)
+		}
+		if h.listeners[netip.AddrPortFrom(addr, local.Port)] != nil {
+			return nil, errInUse
+		}
+	}
+	l := newListener(h, local, opts.WithDefaults())
+	for _, addr := range local.Addrs {
+		h.listeners[netip.AddrPortFrom(addr, local.Port)] = l
+	}
+	h.bound[local.Port]++
+	return l, nil
+}
+
+// The ephemeral ports (RFC 6335 section 6).
+const (
+	firstEphemeral = 49152
+	lastEphemeral  = 65535
+)
+
+// ephemeral returns the next port that nothing uses. The caller holds net.mu.
+func (h *Host) ephemeral() (uint16, error) {
+	for range lastEphemeral - firstEphemeral + 1 {
+		if h.lastPort == lastEphemeral {
+			h.lastPort = firstEphemeral
+		} else {
+			h.lastPort++
+		}
+		if h.bound[h.lastPort] == 0 {
+			return h.lastPort, nil
+		}
+	}
+	return 0, errInUse
+}
+
+// release gives back one use of a port. The caller holds net.mu.
+func (h *Host) release(port uint16) {
+	if h.bound[port]--; h.bound[port] == 0 {
+		delete(h.bound, port)
+	}
+}
+
+// admit enters a new end. One that the peer does not know any more gives way, as
+// when a peer restarts (RFC 4960 section 5.2). The caller holds net.mu.
+func (h *Host) admit(e *end) error {
+	if old := h.ends[e.tuple]; old != nil {
+		if !old.forsaken() {
+			return errInUse
+		}
+		h.forget(old)
+	}
+	h.ends[e.tuple] = e
+	h.bound[e.tuple.port]++
+	return nil
+}
+
+// forget drops an end that is over. The caller holds net.mu.
+func (h *Host) forget(e *end) {
+	if h.ends[e.tuple] == e {
+		delete(h.ends, e.tuple)
+		h.release(e.tuple.port)
+	}
+}
+
+// Dial opens an association from an ephemeral port and all of h's addresses.
+func (h *Host) Dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
+	h.net.mu.Lock()
+	port, err := h.ephemeral()
+	h.net.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("simnet: dial %v: %w", remote, err)
+	}
+	return h.dial(ctx, protocol.TransportAddr{Protocol: protocol.SCTP, Port: port, Addrs: h.addrs}, remote, opts)
+}
+
+// dialing is a Dial under way.
+type dialing struct {
+	host   *Host
+	local  protocol.TransportAddr
+	remote protocol.TransportAddr
+	opts   transport.Options
+	met    chan *end // gets the association when the peer's dial has met this one
+}
+
+func (d *dialing) endpoint() (*Host, []netip.Addr, transport.Options) {
+	return d.host, d.local.Addrs, d.opts
+}
+
+func (d *dialing) accepted(e *end) { d.met <- e }
+
+// dialingTo returns the dial of h that meets d, if there is one. Such a dial meets
+// one other at most. The caller holds net.mu.
+func (h *Host) dialingTo(d *dialing, to netip.AddrPort) *dialing {
+	i := slices.IndexFunc(h.dialings, func(o *dialing) bool {
+		return o.local.Port == to.Port() && o.remote.Port == d.local.Port &&
+			slices.ContainsFunc(o.remote.Addrs, func(a netip.Addr) bool { return slices.Contains(d.local.Addrs, a) })
+	})
+	if i < 0 || h.dialings[i] == d {
+		return nil
+	}
+	met := h.dialings[i]
+	h.dialings = slices.Delete(h.dialings, i, i+1)
+	return met
+}
+
+func (h *Host) dial(ctx context.Context, local, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
+	d := &dialing{host: h, local: local, remote: remote, opts: opts.WithDefaults(), met: make(chan *end, 1)}
+	h.net.mu.Lock()
+	h.dialings = append(h.dialings, d)
+	h.net.mu.Unlock()
+
+	e, err := d.handshake(ctx)
+
+	h.net.mu.Lock()
+	h.dialings = slices.DeleteFunc(h.dialings, func(o *dialing) bool { return o == d })
+	h.net.mu.Unlock()
+	if err != nil {
+		select { // met a dial of the peer, but too late
+		case met := <-d.met:
+			met.Abort()
+		default:
+		}
+		return nil, fmt.Errorf("simnet: dial %v: %w", remote, err)
+	}
+	return e, nil
+}
+
+// initAttempts is Max.Init.Retransmits (RFC 4960 section 15) and the first one.
+const initAttempts = 8 + 1
+
+func (d *dialing) handshake(ctx context.Context) (*end, error) {
+	if len(d.remote.Addrs) == 0 {
+		return nil, &net.AddrError{Err: "no address", Addr: d.remote.String()}
+	}
+	latency, rto := d.host.net.config.Latency, d.opts.RTOInitial
+	for attempt := range initAttempts {
+		to := netip.AddrPortFrom(d.remote.Addrs[attempt%len(d.remote.Addrs)], d.remote.Port)
+		if met, err := d.pause(ctx, 3*latency); met != nil || err != nil {
+			return met, err
+		}
+		e, err := d.host.net.connect(d, to)
+		switch {
+		case err == nil:
+			if _, err := d.pause(ctx, latency); err != nil {
+				e.Abort()
+				return nil, err
+			}
+			return e, nil
+		case err == errSilent:
+			if met, err := d.pause(ctx, rto); met != nil || err != nil {
+				return met, err
+			}
+			rto = min(2*rto, d.opts.RTOMax)
+		case attempt+1 >= len(d.remote.Addrs):
+			return nil, err
+		}
+	}
+	return nil, transport.ErrLost
+}
+
+// pause waits, unless ctx ends or the peer's dial meets this one.
+func (d *dialing) pause(ctx context.Context, wait time.Duration) (*end, error) {
+	if err := ctx.Err(); err != nil || wait == 0 {
+		return nil, err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case met := <-d.met:
+		return met, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-timer.C:
+		return nil, nil
+	}
+}
