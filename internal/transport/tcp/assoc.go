@@ -1,0 +1,226 @@
+package tcp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+const (
+	// window bounds the DATA chunks that are under way or undelivered, in bytes.
+	window = 1 << 20
+	// ackDelay is how long a delivered message waits for an ACK that could cover more.
+	ackDelay = 100 * time.Millisecond
+	// lingerTime is how long an association that ends waits for its peer: to take
+	// more of what was sent, then to answer SHUTDOWN.
+	lingerTime = 5 * time.Second
+)
+
+// errEnded is how reading ends after a graceful end.
+var errEnded = errors.New("association has ended")
+
+// past is a deadline that wakes who waits for the connection.
+var past = time.Unix(1, 0)
+
+// assoc is an association over conn, after the exchange of INIT.
+//
+// It owns up to two goroutines. The reader lives as long as the connection, and closes it. The flusher
+// exists only while there is something to write that no Send is writing. Both end soon
+// after the association has: after Close they wait for the peer no longer than
+// lingerTime allows; Abort, also after Close, ends them and waits for that.
+//
+// Who writes: one at a time, that which has set writing. All else is appended to
+// out and the one who writes takes care of it. So no call waits for another, the
+// reader waits for no write, and a chunk that was begun is always finished.
+type assoc struct {
+	conn          net.Conn
+	opts          transport.Options
+	local, remote protocol.TransportAddr
+	goroutines    sync.WaitGroup
+
+	// mu guards all that follows. It is never held during I/O.
+	mu                          sync.Mutex
+	readable, writable          sync.Cond
+	readDeadline, writeDeadline deadline
+
+	closed      bool      // Close or Abort was called here
+	over        bool      // nothing more is read or written
+	peerEnd     error     // what ended the association, other than closed
+	lingerUntil time.Time // when the reader gives up after Close
+
+	received  byteQueue // DATA chunks without padding; the last may be incomplete
+	complete  int       // messages in received that are there to their end
+	held      int       // part of the window that undelivered messages fill
+	nextTSN   uint32    // of the next message from the peer
+	current   dataChunk // message that Recv has begun, if amid
+	left      int       // bytes of it that are still to be delivered
+	amid      bool
+	delivered uint32      // messages delivered
+	ackDue    int         // part of the window that was delivered and is not acknowledged
+	ackTimer  *time.Timer // nil before its first use
+	ackTiming bool
+
+	out         *outBuffer // chunks to write next; nil if none
+	flying      *outBuffer // chunks that are being written; nil if none
+	rest        []byte     // the part of flying that is not written
+	writing     bool       // a Send or the flusher writes
+	inSend      bool       // it is a Send
+	interrupted bool       // its write was told to return
+	beatAnswer  bool       // out has a HEARTBEAT ACK
+	shutdown    bool       // SHUTDOWN was appended to out
+	unacked     lengths    // of messages sent
+	firstTSN    uint32     // of the first of them
+	inFlight    int        // their sum
+	streamSeqs  []uint16   // next stream sequence number, by stream
+}
+
+var _ transport.Assoc = (*assoc)(nil)
+
+// newAssoc starts an association on conn, where INIT has been exchanged.
+func newAssoc(conn net.Conn, opts transport.Options) *assoc {
+	a := &assoc{
+		conn:   conn,
+		opts:   opts.WithDefaults(),
+		local:  transportAddr(conn.LocalAddr()),
+		remote: transportAddr(conn.RemoteAddr()),
+	}
+	a.readable.L, a.writable.L = &a.mu, &a.mu
+	a.goroutines.Go(a.read)
+	return a
+}
+
+func transportAddr(addr net.Addr) protocol.TransportAddr {
+	t := protocol.TransportAddr{Protocol: protocol.TCP}
+	if addr, ok := addr.(*net.TCPAddr); ok {
+		ap := addr.AddrPort()
+		t.Port = ap.Port()
+		t.Addrs = append(t.Addrs, ap.Addr().Unmap())
+	}
+	return t
+}
+
+func (a *assoc) LocalAddr() protocol.TransportAddr  { return a.local.Clone() }
+func (a *assoc) RemoteAddr() protocol.TransportAddr { return a.remote.Clone() }
+func (a *assoc) MaxMessage() int                    { return maxMessage }
+
+func (a *assoc) SetDeadline(t time.Time) error {
+	return a.setDeadlines(t, &a.readDeadline, &a.writeDeadline)
+}
+
+func (a *assoc) SetReadDeadline(t time.Time) error {
+	return a.setDeadlines(t, &a.readDeadline)
+}
+
+func (a *assoc) SetWriteDeadline(t time.Time) error {
+	return a.setDeadlines(t, &a.writeDeadline)
+}
+
+func (a *assoc) setDeadlines(t time.Time, deadlines ...*deadline) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return net.ErrClosed
+	}
+	for _, d := range deadlines {
+		a.setDeadline(d, t)
+	}
+	return nil
+}
+
+func (a *assoc) Shutdown() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return net.ErrClosed
+	}
+	if a.peerEnd != nil && a.peerEnd != io.EOF {
+		return a.peerEnd
+	}
+	a.endSending()
+	return nil
+}
+
+func (a *assoc) Close() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.release()
+	if a.over {
+		return nil
+	}
+	a.lingerUntil = time.Now().Add(lingerTime)
+	a.conn.SetReadDeadline(a.lingerUntil)
+	a.endSending()
+	a.boundWrite()
+	return nil
+}
+
+func (a *assoc) Abort() error {
+	a.mu.Lock()
+	a.release()
+	a.finish(net.ErrClosed)
+	a.mu.Unlock()
+	a.goroutines.Wait()
+	return nil
+}
+
+// release is the end of all calls. a.mu is held.
+func (a *assoc) release() {
+	a.closed = true
+	a.received = byteQueue{} // not to the pool: the reader may be filling its last block
+	a.readDeadline.stop()
+	a.writeDeadline.stop()
+	if a.ackTimer != nil {
+		a.ackTimer.Stop()
+	}
+	a.wake()
+}
+
+// endSending appends SHUTDOWN, once. a.mu is held.
+func (a *assoc) endSending() {
+	if a.shutdown || a.over {
+		return
+	}
+	o := a.outgoing()
+	o.b = appendShutdown(o.b)
+	a.shutdown = true
+	a.writable.Broadcast()
+	a.flushSoon()
+}
+
+// finish stops the reader and who writes; the first reason is the one that calls
+// report. a.mu is held.
+func (a *assoc) finish(reason error) {
+	if a.over {
+		return
+	}
+	a.over = true
+	if a.peerEnd == nil {
+		a.peerEnd = reason
+	}
+	a.conn.SetDeadline(past)
+	a.wake()
+}
+
+// wake lets all calls that wait look again. a.mu is held.
+func (a *assoc) wake() {
+	a.readable.Broadcast()
+	a.writable.Broadcast()
+}
+
+// endOf turns an error of the connection into one of the association.
+func endOf(err error) error {
+	if errors.Is(err, syscall.ETIMEDOUT) {
+		return fmt.Errorf("%w: %w", transport.ErrLost, err)
+	}
+	if err == io.EOF {
+		return transport.ErrAborted // the connection has ended without SHUTDOWN
+	}
+	return fmt.Errorf("%w: %w", transport.ErrAborted, err)
+}

@@ -1,0 +1,96 @@
+package tcp
+
+import (
+	"net"
+	"os"
+	"time"
+
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// Recv gives what had arrived whole before the end of the association, then the
+// reason of the end. There are no notices.
+func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for {
+		ready := a.amid || a.complete > 0
+		switch {
+		case a.closed:
+			return 0, transport.RecvInfo{}, net.ErrClosed
+		case !ready && a.peerEnd != nil:
+			return 0, transport.RecvInfo{}, a.peerEnd
+		case a.readDeadline.passed:
+			return 0, transport.RecvInfo{}, os.ErrDeadlineExceeded
+		case ready:
+			n, info := a.deliver(b)
+			return n, info, nil
+		}
+		a.readable.Wait()
+	}
+}
+
+// deliver copies from the message that Recv is amid, or from the next. a.mu is held.
+func (a *assoc) deliver(b []byte) (int, transport.RecvInfo) {
+	if !a.amid {
+		var start [dataHeaderLen]byte
+		a.received.read(start[:])
+		a.current = parseData(start[:])
+		a.left = a.current.length - dataHeaderLen
+		a.amid = true
+		a.complete--
+	}
+	n := min(len(b), a.left)
+	a.received.read(b[:n])
+	a.left -= n
+	info := transport.RecvInfo{
+		PPID:      a.current.ppid,
+		Stream:    a.current.stream,
+		Unordered: a.current.unordered,
+		EOR:       a.left == 0,
+	}
+	if info.EOR {
+		a.amid = false
+		a.held -= a.current.length
+		a.delivered++
+		a.ackDue += a.current.length
+		a.acknowledge()
+	}
+	return n, info
+}
+
+// acknowledge sees to it that what was delivered gets acknowledged: at once when
+// the peer's window may be closing, else when the next message goes out, at the latest after
+// ackDelay. a.mu is held.
+func (a *assoc) acknowledge() {
+	switch {
+	case a.ackDue >= window/2:
+		a.appendAck()
+		a.flushSoon()
+	case a.ackTiming:
+	case a.ackTimer == nil:
+		a.ackTiming = true
+		a.ackTimer = time.AfterFunc(ackDelay, a.ackTimeout)
+	default:
+		a.ackTiming = true
+		a.ackTimer.Reset(ackDelay)
+	}
+}
+
+func (a *assoc) ackTimeout() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ackTiming = false
+	a.appendAck()
+	a.flushSoon()
+}
+
+// appendAck acknowledges what has been delivered, if that is due. a.mu is held.
+func (a *assoc) appendAck() {
+	if a.ackDue == 0 || a.shutdown || a.over {
+		return
+	}
+	a.ackDue = 0
+	o := a.outgoing()
+	o.b = appendAck(o.b, a.delivered-1)
+}
