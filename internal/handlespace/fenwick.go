@@ -34,8 +34,8 @@ func (f *fenwick) prefix(n int) uint64 {
 
 func (f *fenwick) get(index int) uint64 { return f.prefix(index+1) - f.prefix(index) }
 
-func (f *fenwick) set(index int, v uint64) {
-	delta := v - f.get(index) // modulo 1<<64, as are the sums below
+// add adds delta, modulo 1<<64, to a number.
+func (f *fenwick) add(index int, delta uint64) {
 	for i := index + 1; i <= len(f.sums); i += i & -i {
 		f.sums[i-1] += delta
 	}

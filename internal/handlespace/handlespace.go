@@ -5,6 +5,7 @@
 package handlespace
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 
@@ -31,7 +32,8 @@ type Space[V any] struct {
 
 	increment int
 	rand      *rand.Rand
-	pools     tree[protocol.PoolHandle, *pool[V]]
+	pools     map[protocol.PoolHandle]*pool[V]
+	order     tree[protocol.PoolHandle, *pool[V]]
 	owners    map[protocol.RegistrarID]ownership
 	elements  int
 }
@@ -57,7 +59,8 @@ type pool[V any] struct {
 	policy    protocol.PolicyType
 	transport protocol.TransportProtocol
 	use       protocol.TransportUse
-	elements  tree[protocol.PEID, *Element[V]]
+	elements  map[protocol.PEID]*Element[V]
+	order     tree[protocol.PEID, *Element[V]]
 	selector  selector[V]
 }
 
@@ -84,7 +87,8 @@ func New[V any](opts Options) *Space[V] {
 	return &Space[V]{
 		increment: opts.MaxIncrement,
 		rand:      rand.New(opts.Rand),
-		pools:     newTree[protocol.PoolHandle, *pool[V]](compareHandles),
+		pools:     make(map[protocol.PoolHandle]*pool[V]),
+		order:     newTree[protocol.PoolHandle, *pool[V]](compareHandles),
 		owners:    make(map[protocol.RegistrarID]ownership),
 	}
 }
@@ -94,12 +98,10 @@ func (s *Space[V]) Len() int { return s.elements }
 
 // Get returns a PE, or nil.
 func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V] {
-	p, ok := s.pools.get(handle)
-	if !ok {
-		return nil
+	if p := s.pools[handle]; p != nil {
+		return p.elements[id]
 	}
-	el, _ := p.elements.get(id)
-	return el
+	return nil
 }
 
 // Put registers pe or, when the pool has its ID already, updates it; what is
@@ -107,8 +109,8 @@ func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V]
 // nothing, but resets what LeastUsedDegradation counted. An error is always an
 // *InconsistentError and leaves everything as it was.
 func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reason Reason) (*Element[V], ChangeKind, error) {
-	p, ok := s.pools.get(handle)
-	if !ok {
+	p := s.pools[handle]
+	if p == nil {
 		var cause protocol.Cause
 		if p, cause = s.newPool(handle, &pe); cause != 0 {
 			return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
@@ -116,8 +118,8 @@ func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reas
 	} else if cause := p.check(&pe); cause != 0 {
 		return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
 	}
-	el, ok := p.elements.get(pe.ID)
-	if !ok {
+	el := p.elements[pe.ID]
+	if el == nil {
 		return s.add(p, pe, reason), Added, nil
 	}
 	return el, s.update(el, pe, reason), nil
@@ -125,8 +127,7 @@ func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reas
 
 // newPool returns a pool that pe is to found, not yet in the Space.
 func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement) (*pool[V], protocol.Cause) {
-	selector := s.newSelector(pe.Policy.Type)
-	if selector == nil {
+	if !supported(pe.Policy.Type) {
 		return nil, protocol.CauseUnsupportedPolicy
 	}
 	return &pool[V]{
@@ -134,8 +135,9 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 		policy:    pe.Policy.Type,
 		transport: pe.User.Protocol,
 		use:       pe.User.Use,
-		elements:  newTree[protocol.PEID, *Element[V]](compareIDs),
-		selector:  selector,
+		elements:  make(map[protocol.PEID]*Element[V]),
+		order:     newTree[protocol.PEID, *Element[V]](cmp.Compare[protocol.PEID]),
+		selector:  s.newSelector(pe.Policy.Type),
 	}, 0
 }
 
@@ -156,11 +158,13 @@ func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
 }
 
 func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Element[V] {
-	if p.elements.len == 0 {
-		s.pools.insert(p.handle, p)
+	if len(p.elements) == 0 {
+		s.pools[p.handle] = p
+		s.order.insert(p.handle, p)
 	}
 	el := &Element[V]{Handle: p.handle, PoolElement: pe.Clone(), pool: p}
-	p.elements.insert(el.ID, el)
+	p.elements[el.ID] = el
+	p.order.insert(el.ID, el)
 	p.selector.add(el)
 	s.elements++
 	s.own(el)
@@ -204,9 +208,11 @@ func (s *Space[V]) Remove(handle protocol.PoolHandle, id protocol.PEID, reason R
 	}
 	p := el.pool
 	p.selector.remove(el)
-	p.elements.remove(id)
-	if p.elements.len == 0 {
-		s.pools.remove(handle)
+	delete(p.elements, id)
+	p.order.remove(id)
+	if len(p.elements) == 0 {
+		delete(s.pools, handle)
+		s.order.remove(handle)
 	}
 	s.elements--
 	s.disown(el)
@@ -231,11 +237,11 @@ func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reaso
 // when dst has room. known is false when there is no such pool; a pool may have
 // nothing to select all the same (see WeightedRandom).
 func (s *Space[V]) Select(dst []*Element[V], handle protocol.PoolHandle, n int) (selected []*Element[V], known bool) {
-	p, ok := s.pools.get(handle)
-	if !ok {
+	p := s.pools[handle]
+	if p == nil {
 		return dst, false
 	}
-	return p.selector.pick(dst, min(n, p.elements.len), s.increment), true
+	return p.selector.pick(dst, min(n, len(p.elements)), s.increment), true
 }
 
 func (s *Space[V]) tell(c Change[V]) {

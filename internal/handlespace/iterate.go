@@ -21,8 +21,8 @@ type Pool struct {
 // returned any more, what was added is when its turn is still to come.
 func (s *Space[V]) Pools() iter.Seq[Pool] {
 	return func(yield func(Pool) bool) {
-		for handle, p := range s.pools.from("") {
-			if !yield(Pool{handle, p.policy, p.elements.len}) {
+		for handle, p := range s.order.from("") {
+			if !yield(Pool{handle, p.policy, len(p.elements)}) {
 				return
 			}
 		}
@@ -32,11 +32,11 @@ func (s *Space[V]) Pools() iter.Seq[Pool] {
 // Elements returns the PEs of a pool by ascending ID.
 func (s *Space[V]) Elements(handle protocol.PoolHandle) iter.Seq[*Element[V]] {
 	return func(yield func(*Element[V]) bool) {
-		p, ok := s.pools.get(handle)
-		if !ok {
+		p := s.pools[handle]
+		if p == nil {
 			return
 		}
-		for _, el := range p.elements.from(0) {
+		for _, el := range p.order.from(0) {
 			if !yield(el) {
 				return
 			}
@@ -49,12 +49,12 @@ func (s *Space[V]) Elements(handle protocol.PoolHandle) iter.Seq[*Element[V]] {
 // PEs come after those of the pool handle "".
 func (s *Space[V]) After(handle protocol.PoolHandle, id protocol.PEID) iter.Seq[*Element[V]] {
 	return func(yield func(*Element[V]) bool) {
-		for h, p := range s.pools.from(handle) {
+		for h, p := range s.order.from(handle) {
 			first := protocol.PEID(0)
 			if h == handle {
 				first = id
 			}
-			for _, el := range p.elements.from(first) {
+			for _, el := range p.order.from(first) {
 				if h == handle && el.ID == id {
 					continue
 				}
@@ -87,5 +87,3 @@ func compareHandles(a, b protocol.PoolHandle) int {
 	}
 	return strings.Compare(string(a), string(b))
 }
-
-func compareIDs(a, b protocol.PEID) int { return cmp.Compare(a, b) }

@@ -11,7 +11,7 @@ import (
 // from the highest.
 type byValue func(*protocol.Policy) uint64
 
-func (value byValue) added(s *standing, p *protocol.Policy, _ rank) { s.major = value(p) }
+func (value byValue) added(s *standing, p *protocol.Policy, _ *standing) { s.major = value(p) }
 
 func (value byValue) renewed(s *standing, p *protocol.Policy, _ bool) { s.major = value(p) }
 
@@ -24,7 +24,7 @@ func (value byValue) selected(*standing, *protocol.Policy, bool) {}
 // with 1 and adds 2, and that only to the PEs that make way.
 type byDegradedLoad struct{}
 
-func (byDegradedLoad) added(s *standing, p *protocol.Policy, _ rank) { s.major = uint64(p.Load) }
+func (byDegradedLoad) added(s *standing, p *protocol.Policy, _ *standing) { s.major = uint64(p.Load) }
 
 func (byDegradedLoad) renewed(s *standing, p *protocol.Policy, _ bool) {
 	s.degradationCounter = 0
@@ -45,8 +45,11 @@ func (byDegradedLoad) selected(s *standing, p *protocol.Policy, _ bool) {
 // selection takes two steps. A weight of 0 counts as 1.
 type byRound struct{}
 
-func (byRound) added(s *standing, p *protocol.Policy, first rank) {
-	s.major, s.minor = first.major, p.Weight
+func (byRound) added(s *standing, p *protocol.Policy, first *standing) {
+	if first != nil {
+		s.major = first.major
+	}
+	s.minor = p.Weight
 	s.step(p)
 }
 

@@ -18,8 +18,7 @@ type selector[V any] interface {
 // policies uses its own part.
 type place[V any] struct {
 	prev, next *Element[V] // ring
-	standing   standing    // sorted
-	index      int         // random, weightedRandom
+	index      int         // all others
 }
 
 // newSelector returns the selector of a supported policy type.
@@ -32,7 +31,7 @@ func (s *Space[V]) newSelector(t protocol.PolicyType) selector[V] {
 	case protocol.WeightedRandom:
 		return &weightedRandom[V]{random: random[V]{rand: s.rand}}
 	}
-	return newSorted[V](rankings[t])
+	return &sorted[V]{ranking: rankings[t]}
 }
 
 func supported(t protocol.PolicyType) bool {

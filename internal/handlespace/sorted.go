@@ -6,35 +6,40 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 )
 
-// sorted selects the first PEs of an order that a ranking defines. Among PEs of
-// the same rank, the one that was selected longest ago comes first, which is the
-// round robin that RFC 5356 section 5.1.2 asks for.
+// sorted selects the PEs that a ranking puts first. Among PEs of the same rank,
+// the one that was selected longest ago comes first, which is the round robin
+// that RFC 5356 section 5.1.2 asks for.
 type sorted[V any] struct {
 	ranking ranking
-	order   tree[rank, *Element[V]]
+	queue   queue[V]
 	seq     uint64 // the last one given
 }
 
-// rank is a place in the order. major and minor belong to the ranking; seq tells
-// when the PE was selected or, until then, added.
-type rank struct {
-	major uint64
-	minor uint32
-	seq   uint64
+// standing is a PE's place in the order of its pool: by major, then minor, then
+// seq, the least first.
+type standing struct {
+	major              uint64
+	seq                uint64 // when the PE was selected or, until then, added
+	minor              uint32 // WeightedRoundRobin only
+	degradationCounter uint32 // LeastUsedDegradation only; not part of the order
 }
 
-// standing is a PE's rank and what the ranking remembers for the next one.
-type standing struct {
-	rank
-	degradationCounter uint32 // LeastUsedDegradation only
+func (s *standing) before(t *standing) bool {
+	if s.major != t.major {
+		return s.major < t.major
+	}
+	if s.minor != t.minor {
+		return s.minor < t.minor
+	}
+	return s.seq < t.seq
 }
 
 // ranking is what the policies of this family differ in: how each event moves a
 // PE, apart from seq.
 type ranking interface {
-	// added ranks a new PE; first is the rank of the PE that leads the pool, or
-	// zero.
-	added(s *standing, p *protocol.Policy, first rank)
+	// added ranks a new PE; first is the standing of the PE that leads the pool,
+	// or nil.
+	added(s *standing, p *protocol.Policy, first *standing)
 	// renewed follows a re-registration.
 	renewed(s *standing, p *protocol.Policy, changed bool)
 	// selected follows a selection; advance is true for those that make way.
@@ -48,65 +53,49 @@ var rankings = map[protocol.PolicyType]ranking{
 	protocol.LeastUsedDegradation: byDegradedLoad{},
 }
 
-func newSorted[V any](r ranking) *sorted[V] {
-	return &sorted[V]{ranking: r, order: newTree[rank, *Element[V]](compareRanks)}
-}
-
 func (s *sorted[V]) add(el *Element[V]) {
-	first, _, _ := s.order.first()
 	s.seq++
-	el.place.standing.seq = s.seq
-	s.ranking.added(&el.place.standing, &el.Policy, first)
-	s.order.insert(el.place.standing.rank, el)
+	i := s.queue.append(el)
+	var first *standing
+	if i > 0 {
+		first = &s.queue[0].standing
+	}
+	s.queue[i].seq = s.seq
+	s.ranking.added(&s.queue[i].standing, &el.Policy, first)
+	s.queue.up(i)
 }
 
-func (s *sorted[V]) remove(el *Element[V]) { s.order.remove(el.place.standing.rank) }
+func (s *sorted[V]) remove(el *Element[V]) { s.queue.remove(el.place.index) }
 
 func (s *sorted[V]) renew(el *Element[V], changed bool) {
-	old := el.place.standing.rank
-	s.ranking.renewed(&el.place.standing, &el.Policy, changed)
-	s.move(el, old)
+	i := el.place.index
+	s.ranking.renewed(&s.queue[i].standing, &el.Policy, changed)
+	s.queue.fix(i)
 }
 
+// pick gets at the n-th PE by taking those before it out of the queue, to its
+// end; they come back once all have their new standings.
 func (s *sorted[V]) pick(dst []*Element[V], n, increment int) []*Element[V] {
-	start := len(dst)
-	dst = s.order.appendFirst(dst, n)
+	if n <= 0 {
+		return dst
+	}
+	start, rest := len(dst), s.queue
+	dst = append(dst, rest[0].el)
+	for range n - 1 {
+		rest = rest.takeOut()
+		dst = append(dst, rest[0].el)
+	}
 	for i, el := range dst[start:] {
-		standing := &el.place.standing
-		old := standing.rank
+		st := &s.queue[el.place.index].standing
 		if i < increment {
 			s.seq++
-			standing.seq = s.seq
+			st.seq = s.seq
 		}
-		s.ranking.selected(standing, &el.Policy, i < increment)
-		s.move(el, old)
+		s.ranking.selected(st, &el.Policy, i < increment)
+	}
+	rest.down(0)
+	for i := len(rest); i < len(s.queue); i++ {
+		s.queue.up(i)
 	}
 	return dst
-}
-
-func (s *sorted[V]) move(el *Element[V], old rank) {
-	if now := el.place.standing.rank; now != old {
-		s.order.remove(old)
-		s.order.insert(now, el)
-	}
-}
-
-func compareRanks(a, b rank) int {
-	switch {
-	case a.major != b.major:
-		if a.major < b.major {
-			return -1
-		}
-		return 1
-	case a.minor != b.minor:
-		if a.minor < b.minor {
-			return -1
-		}
-		return 1
-	case a.seq < b.seq:
-		return -1
-	case a.seq > b.seq:
-		return 1
-	}
-	return 0
 }

@@ -10,14 +10,11 @@ import (
 const fanOut = 64
 
 // tree is a B+ tree: a map in the order of its keys. A node is given up only
-// when it is empty, and one leaf is kept for the next split, so that moving entries
-// from the front to the end allocates nothing.
+// when it is empty.
 type tree[K, T any] struct {
 	compare func(a, b K) int
-	len     int
 	root    *node[K, T]
-	spare   *node[K, T] // an empty leaf, or nil
-	changes uint64      // counts insertions and removals
+	changes uint64 // counts insertions and removals
 }
 
 // node is a leaf, with a value for each key, or an inner node, with a kid for
@@ -56,16 +53,8 @@ func (t *tree[K, T]) seek(k K) (leaf *node[K, T], i int, found bool) {
 	return leaf, i, found
 }
 
-func (t *tree[K, T]) get(k K) (value T, ok bool) {
-	if leaf, i, found := t.seek(k); found {
-		return leaf.values[i], true
-	}
-	return value, false
-}
-
 // insert adds an entry; k must not be in the tree.
 func (t *tree[K, T]) insert(k K, value T) {
-	t.len++
 	t.changes++
 	if right := t.insertBelow(t.root, k, value); right != nil {
 		left := t.root
@@ -113,18 +102,14 @@ func (t *tree[K, T]) room(n *node[K, T], i int) (into *node[K, T], at int, right
 
 // split moves what n has from index i on to a new right neighbour.
 func (t *tree[K, T]) split(n *node[K, T], i int) (right *node[K, T]) {
-	right, t.spare = t.spare, nil
-	if right == nil {
-		right = new(node[K, T])
-	}
-	right.keys = append(right.keys, n.keys[i:]...)
+	right = &node[K, T]{keys: slices.Clone(n.keys[i:])}
 	n.keys = slices.Delete(n.keys, i, len(n.keys))
 	if !n.isLeaf() {
 		right.kids = append(make([]*node[K, T], 0, fanOut), n.kids[i:]...)
 		n.kids = slices.Delete(n.kids, i, len(n.kids))
 		return right
 	}
-	right.values = append(right.values, n.values[i:]...)
+	right.values = slices.Clone(n.values[i:])
 	n.values = slices.Delete(n.values, i, len(n.values))
 	right.prev, right.next = n, n.next
 	if n.next != nil {
@@ -148,7 +133,6 @@ func (t *tree[K, T]) removeBelow(n *node[K, T], k K) {
 		if found {
 			n.keys = slices.Delete(n.keys, i, i+1)
 			n.values = slices.Delete(n.values, i, i+1)
-			t.len--
 			t.changes++
 		}
 		return
@@ -159,49 +143,18 @@ func (t *tree[K, T]) removeBelow(n *node[K, T], k K) {
 	if len(kid.keys) == 0 {
 		n.keys = slices.Delete(n.keys, i, i+1)
 		n.kids = slices.Delete(n.kids, i, i+1)
-		t.giveUp(kid)
+		kid.unlink()
 	}
 }
 
-// giveUp unlinks an empty node that is not the root.
-func (t *tree[K, T]) giveUp(n *node[K, T]) {
+// unlink takes n out of the list of leaves, if it is one.
+func (n *node[K, T]) unlink() {
 	if n.prev != nil {
 		n.prev.next = n.next
 	}
 	if n.next != nil {
 		n.next.prev = n.prev
 	}
-	n.prev, n.next = nil, nil
-	if n.isLeaf() {
-		t.spare = n
-	}
-}
-
-// first returns the entry with the least key.
-func (t *tree[K, T]) first() (k K, value T, ok bool) {
-	if t.len == 0 {
-		return k, value, false
-	}
-	leaf := t.firstLeaf()
-	return leaf.keys[0], leaf.values[0], true
-}
-
-func (t *tree[K, T]) firstLeaf() *node[K, T] {
-	n := t.root
-	for !n.isLeaf() {
-		n = n.kids[0]
-	}
-	return n
-}
-
-// appendFirst appends the values of the n least keys, or of all, to dst.
-func (t *tree[K, T]) appendFirst(dst []T, n int) []T {
-	for leaf := t.firstLeaf(); leaf != nil && n > 0; leaf = leaf.next {
-		values := leaf.values[:min(n, len(leaf.values))]
-		dst = append(dst, values...)
-		n -= len(values)
-	}
-	return dst
 }
 
 // from returns the entries from the first key on that is not less than k. The

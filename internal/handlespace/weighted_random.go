@@ -16,14 +16,15 @@ func (w *weightedRandom[V]) add(el *Element[V]) {
 // remove moves the last PE into el's place, and its weight with it.
 func (w *weightedRandom[V]) remove(el *Element[V]) {
 	last := len(w.elements) - 1
-	w.weights.set(el.place.index, w.weights.get(last))
+	w.weights.add(el.place.index, w.weights.get(last)-w.weights.get(el.place.index))
 	w.weights.pop()
 	w.random.remove(el)
 }
 
 func (w *weightedRandom[V]) renew(el *Element[V], changed bool) {
 	if changed {
-		w.weights.set(el.place.index, uint64(el.Policy.Weight))
+		i := el.place.index
+		w.weights.add(i, uint64(el.Policy.Weight)-w.weights.get(i))
 	}
 }
 
@@ -36,11 +37,12 @@ func (w *weightedRandom[V]) pick(dst []*Element[V], n, _ int) []*Element[V] {
 			break
 		}
 		i := w.weights.find(w.rand.Uint64N(total))
-		dst = append(dst, w.elements[i])
-		w.weights.set(i, 0)
+		el := w.elements[i]
+		dst = append(dst, el)
+		w.weights.add(i, -uint64(el.Policy.Weight))
 	}
 	for _, el := range dst[start:] {
-		w.weights.set(el.place.index, uint64(el.Policy.Weight))
+		w.weights.add(el.place.index, uint64(el.Policy.Weight))
 	}
 	return dst
 }
