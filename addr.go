@@ -1,0 +1,78 @@
+package rsp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"github.com/rserpool/rsp/internal/protocol"
+)
+
+// PoolAddr is the net.Addr of a session or a pool element.
+type PoolAddr struct {
+	Pool PoolHandle       // "" if unknown
+	PE   PEID             // 0 if unknown
+	Addr []netip.AddrPort // the transport's addresses
+}
+
+// Network returns "rsp".
+func (a PoolAddr) Network() string { return "rsp" }
+
+// String prints "EchoPool/0x00000001 (127.0.0.1:4711)", as much of it as is known.
+func (a PoolAddr) String() string {
+	s := string(a.Pool)
+	if a.PE != 0 {
+		s += "/" + a.PE.String()
+	}
+	if len(a.Addr) == 0 {
+		return s
+	}
+	if s == "" {
+		return a.Addr[0].String()
+	}
+	return fmt.Sprintf("%s (%v)", s, a.Addr[0])
+}
+
+func poolAddr(pool PoolHandle, pe PEID, t protocol.TransportAddr) PoolAddr {
+	return PoolAddr{Pool: pool, PE: pe, Addr: addrPorts(t)}
+}
+
+func addrPorts(t protocol.TransportAddr) []netip.AddrPort {
+	ports := make([]netip.AddrPort, len(t.Addrs))
+	for i, a := range t.Addrs {
+		ports[i] = netip.AddrPortFrom(a, t.Port)
+	}
+	return ports
+}
+
+// lookupAddr turns "host:port" into a transport address of the given protocol. An
+// empty host means all addresses of the machine, an empty port 0.
+func lookupAddr(ctx context.Context, p protocol.TransportProtocol, address string) (protocol.TransportAddr, error) {
+	to := protocol.TransportAddr{Protocol: p}
+	host, service, err := net.SplitHostPort(address)
+	if err != nil {
+		return to, err
+	}
+	if service != "" {
+		port, err := strconv.ParseUint(service, 10, 16)
+		if err != nil {
+			return to, &net.AddrError{Err: "port must be a number from 0 to 65535", Addr: address}
+		}
+		to.Port = uint16(port)
+	}
+	if host == "" {
+		return to, nil
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return to, err
+	}
+	for _, a := range addrs {
+		if a = a.Unmap(); !a.IsUnspecified() {
+			to.Addrs = append(to.Addrs, a)
+		}
+	}
+	return to, nil
+}

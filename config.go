@@ -1,0 +1,171 @@
+package rsp
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// Config is how an Endpoint finds its registrars and how patient it is. The zero
+// value of each field means its default.
+type Config struct {
+	// Registrars are the addresses of registrars, "host:port". Default: those of the
+	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863. Names are
+	// looked up once, by NewEndpoint.
+	Registrars []string
+	// Network carries all associations. Default: Auto.
+	Network Network
+	// Logger takes what happens. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// StaleCache is how long the result of a handle resolution serves for further
+	// sessions and resolutions (RFC 5352 section 7.2, stale_cache_value). Default: 0, the registrar is asked
+	// each time.
+	StaleCache time.Duration
+	// ReregistrationInterval is how often a PE tells its registrar that it is
+	// still there (T4-reregistration). The registration life is three times as long. Default: 30 s.
+	ReregistrationInterval time.Duration
+	// RegistrarConnectTimeout bounds one round of the search for a registrar
+	// (T5-Serverhunt). Default: 7.5 s.
+	RegistrarConnectTimeout time.Duration
+	// RegistrarRequestTimeout is how long a request may wait for a registrar to be
+	// found. Default: 3 s.
+	RegistrarRequestTimeout time.Duration
+	// RegistrarResponseTimeout is how long a registrar may take to answer before
+	// another one is looked for (T1-ENRPrequest, T2-registration, T3-deregistration). Default: 3 s.
+	RegistrarResponseTimeout time.Duration
+	// RegistrarRequestAttempts is how often a resolution is sent before it fails
+	// (MAX-REQUEST-RETRANSMIT). Default: 2.
+	RegistrarRequestAttempts int
+
+	// Association tunes associations with registrars and of sessions.
+	Association AssociationConfig
+}
+
+// AssociationConfig tunes associations: how soon a silent peer is noticed. The
+// zero value of each field means its default.
+type AssociationConfig struct {
+	// RTOInitial, RTOMin and RTOMax bound SCTP's retransmission timeout. Defaults: 1 s,
+	// 200 ms, 2 s.
+	RTOInitial, RTOMin, RTOMax time.Duration
+	// HeartbeatInterval is the idle time after which the peer is probed. Default: 2 s;
+	// negative: never.
+	HeartbeatInterval time.Duration
+	// PathMaxRetrans is how many probes or retransmissions of one path may go
+	// unanswered (SCTP). Default: 2.
+	PathMaxRetrans int
+	// AssocMaxRetrans is how many probes or retransmissions may go unanswered before
+	// the association is lost. Default: 4.
+	AssocMaxRetrans int
+}
+
+func (c AssociationConfig) options() transport.Options {
+	return transport.Options{
+		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
+		HeartbeatInterval: c.HeartbeatInterval,
+		PathMaxRetrans:    c.PathMaxRetrans,
+		AssocMaxRetrans:   c.AssocMaxRetrans,
+	}
+}
+
+const registrarsEnv = "RSP_REGISTRARS"
+
+// withDefaults returns a copy of c with its zero fields filled.
+func (c *Config) withDefaults() Config {
+	var d Config
+	if c != nil {
+		d = *c
+	}
+	if len(d.Registrars) == 0 {
+		d.Registrars = []string{"localhost:3863"}
+		if env := os.Getenv(registrarsEnv); env != "" {
+			d.Registrars = strings.Split(env, ",")
+		}
+	}
+	d.Registrars = slices.Clone(d.Registrars)
+	d.Logger = loggerOr(d.Logger)
+	orDefault(&d.ReregistrationInterval, 30*time.Second)
+	orDefault(&d.RegistrarConnectTimeout, 7500*time.Millisecond)
+	orDefault(&d.RegistrarRequestTimeout, 3*time.Second)
+	orDefault(&d.RegistrarResponseTimeout, 3*time.Second)
+	orDefault(&d.RegistrarRequestAttempts, 2)
+	return d
+}
+
+func (c *Config) validate() error {
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"StaleCache", c.StaleCache},
+		{"ReregistrationInterval", c.ReregistrationInterval},
+		{"RegistrarConnectTimeout", c.RegistrarConnectTimeout},
+		{"RegistrarRequestTimeout", c.RegistrarRequestTimeout},
+		{"RegistrarResponseTimeout", c.RegistrarResponseTimeout},
+	} {
+		if d.value < 0 {
+			return fmt.Errorf("%s must not be negative, as %v is", d.name, d.value)
+		}
+	}
+	if c.RegistrarRequestAttempts < 0 {
+		return fmt.Errorf("RegistrarRequestAttempts must not be negative, as %d is", c.RegistrarRequestAttempts)
+	}
+	// The registration life is told in 32 bits of milliseconds.
+	if max := time.Duration(1<<32-1) * time.Millisecond / 3; c.ReregistrationInterval > max {
+		return fmt.Errorf("ReregistrationInterval must be at most %v, not %v", max, c.ReregistrationInterval)
+	}
+	for _, address := range c.Registrars {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return fmt.Errorf("registrar %q: %w", address, err)
+		}
+	}
+	return nil
+}
+
+func loggerOr(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// RegisterFlags defines flags for c in fs, by the names of RSPLIB's programs: -registrar=
+// (host:port, may be given several times), -registrarconnecttimeout=, -registrarrequesttimeout=,
+// -registrarresponsetimeout= (milliseconds) and -registrarrequestmaxtrials=.
+func (c *Config) RegisterFlags(fs *flag.FlagSet) {
+	fs.Func("registrar", "`host:port` of a registrar (may be repeated; default localhost:3863)", func(s string) error {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return err
+		}
+		c.Registrars = append(c.Registrars, s)
+		return nil
+	})
+	milliseconds := func(field *time.Duration, name, what string) {
+		fs.Func(name, what+" in `milliseconds`", func(s string) error {
+			d, err := time.ParseDuration(s + "ms")
+			if err == nil && d <= 0 {
+				err = fmt.Errorf("must be positive")
+			}
+			*field = d
+			return err
+		})
+	}
+	milliseconds(&c.RegistrarConnectTimeout, "registrarconnecttimeout", "time for one round of the search for a registrar (default 7500)")
+	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "time for a request to find a registrar (default 3000)")
+	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "time for a registrar to answer (default 3000)")
+	fs.IntVar(&c.RegistrarRequestAttempts, "registrarrequestmaxtrials", c.RegistrarRequestAttempts, "how often a request is sent (default 2)")
+}

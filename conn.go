@@ -1,0 +1,242 @@
+package rsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// MsgInfo goes with a message that is sent or received.
+type MsgInfo struct {
+	PPID      PPID
+	Stream    uint16
+	Unordered bool
+
+	// The rest is set by RecvMsg, and ignored by SendMsg.
+
+	EOR          bool          // the buffer holds the end of the message
+	PE           PEID          // the pool element that it came from; 0 if accepted
+	CookieEcho   bool          // it is the cookie that another PE of the pool gave this PU
+	Notification *Notification // it is no message: n is 0
+}
+
+// writeSize is the longest message that Write makes of a stream: small enough for each
+// transport to carry it well, and RSPLIB's programs to read it.
+const writeSize = 16 << 10
+
+// activeSession returns the session, or an error with the operation's name.
+func (s *Socket) activeSession(op string) (*session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.session == nil {
+		err := error(ErrNoRole)
+		if s.closed {
+			err = net.ErrClosed
+		}
+		return nil, &OpError{Op: op, Err: err}
+	}
+	return s.session, nil
+}
+
+func (s *session) opError(op string, err error) error {
+	return &OpError{Op: op, Pool: s.pool, PE: s.peerPE(), Err: err}
+}
+
+// RecvMsg receives the next message, and waits for it until ctx ends or the read
+// deadline (rsp_recvmsg). A message that is longer than b comes in several parts, of which the
+// last has info.EOR. It gives io.EOF after the end of an accepted session.
+func (s *Socket) RecvMsg(ctx context.Context, b []byte) (n int, info MsgInfo, err error) {
+	session, err := s.activeSession("receive")
+	if err != nil {
+		return 0, MsgInfo{}, err
+	}
+	n, info, err = session.recv(ctx, b)
+	if err != nil && err != io.EOF {
+		err = session.opError("receive", err)
+	}
+	return n, info, err
+}
+
+// RecvFullMsg is RecvMsg for whole messages: b must have room, or the error is
+// io.ErrShortBuffer, and the rest is the next message (rsp_recvfullmsg).
+func (s *Socket) RecvFullMsg(ctx context.Context, b []byte) (n int, info MsgInfo, err error) {
+	for {
+		var part int
+		part, info, err = s.RecvMsg(ctx, b[n:])
+		n += part
+		if err != nil || info.EOR {
+			return n, info, err
+		}
+		if n == len(b) {
+			return n, info, &OpError{Op: "receive", Err: io.ErrShortBuffer}
+		}
+	}
+}
+
+// SendMsg sends b as one message, and waits while the buffers are full until ctx ends or
+// the write deadline (rsp_sendmsg). b may be used again when it returns. That it returns does not mean that
+// the pool element has got the message: what was not answered is for OnFailover to send again.
+func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
+	session, err := s.activeSession("send")
+	if err != nil {
+		return err
+	}
+	if info.PPID == protocol.PPIDASAP {
+		return session.opError("send", ErrReservedPPID)
+	}
+	return session.sendAll(ctx, "send", b, func(message []byte) error {
+		return session.send(ctx, message, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
+	})
+}
+
+// sendAll lets send send b while no other message goes between.
+func (s *session) sendAll(ctx context.Context, op string, b []byte, send func([]byte) error) error {
+	if err := s.writing.acquire(ctx); err != nil {
+		return s.opError(op, err)
+	}
+	defer s.writing.release()
+	defer s.begin(ctx, &s.writeCall)()
+	if err := send(b); err != nil {
+		return s.opError(op, err)
+	}
+	return nil
+}
+
+// Read reads the messages of the session as a stream of bytes. It passes over
+// notifications and cookie echoes, see CookieEcho.
+func (s *Socket) Read(b []byte) (int, error) {
+	session, err := s.activeSession("read")
+	if err != nil {
+		return 0, err
+	}
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		n, info, err := session.recv(context.Background(), b)
+		if err == io.EOF {
+			return 0, err
+		}
+		if err != nil {
+			return 0, session.opError("read", err)
+		}
+		if n > 0 && !info.CookieEcho {
+			return n, nil
+		}
+	}
+}
+
+// Write sends b as messages of at most 16 KiB, with PPID 0. No other message goes
+// between them.
+func (s *Socket) Write(b []byte) (int, error) {
+	session, err := s.activeSession("write")
+	if err != nil {
+		return 0, err
+	}
+	written := 0
+	err = session.sendAll(context.Background(), "write", b, func(rest []byte) error {
+		for chunk := range slices.Chunk(rest, writeSize) {
+			if err := session.send(context.Background(), chunk, transport.SendInfo{}); err != nil {
+				return err
+			}
+			written += len(chunk)
+		}
+		return nil
+	})
+	return written, err
+}
+
+// SendCookie gives the session's PU a cookie, which replaces the one before: the state from
+// which another pool element can go on (rsp_send_cookie, RFC 5352 section 3.8). The PU shows it
+// unchanged, but who runs a PU can change it: sign it if that matters.
+func (s *Socket) SendCookie(ctx context.Context, cookie []byte) error {
+	session, err := s.activeSession("send cookie")
+	if err != nil {
+		return err
+	}
+	if len(cookie) == 0 || len(cookie) > MaxCookie {
+		return session.opError("send cookie", fmt.Errorf("a cookie has 1 to %d bytes, not %d", MaxCookie, len(cookie)))
+	}
+	return session.sendAll(ctx, "send cookie", cookie, func(cookie []byte) error {
+		return session.send(ctx, asap.AppendCookie(nil, cookie), transport.SendInfo{PPID: protocol.PPIDASAP})
+	})
+}
+
+// MaxCookie is the longest cookie in bytes. RSPLIB's programs take some less: their buffers have 64 KiB in all.
+const MaxCookie = 32 << 10
+
+// HasCookie reports whether the session has a cookie of its pool element, which
+// the next one will be shown (rsp_has_cookie).
+func (s *Socket) HasCookie() bool {
+	session, err := s.activeSession("")
+	if err != nil {
+		return false
+	}
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	return session.control.HasCookie()
+}
+
+// CookieEcho returns a copy of the cookie that the PU of an accepted session has shown
+// last, nil if it has shown none. It comes before the PU's first message.
+func (s *Socket) CookieEcho() []byte {
+	session, err := s.activeSession("")
+	if err != nil {
+		return nil
+	}
+	session.mu.Lock()
+	defer session.mu.Unlock()
+	return slices.Clone(session.echoed)
+}
+
+// PeerPE returns the identifier of the pool element that serves the session now; 0 if
+// accepted (rsp_getpeername).
+func (s *Socket) PeerPE() PEID {
+	session, err := s.activeSession("")
+	if err != nil {
+		return 0
+	}
+	return session.peerPE()
+}
+
+// RemoteAddr returns a PoolAddr: the pool, the pool element that serves the session now, and
+// where it is.
+func (s *Socket) RemoteAddr() net.Addr {
+	session, err := s.activeSession("")
+	if err != nil {
+		return PoolAddr{}
+	}
+	return session.addr(transport.Assoc.RemoteAddr, session.pool, session.peerPE())
+}
+
+// SetDeadline sets both deadlines of a session, also for calls that wait already.
+func (s *Socket) SetDeadline(t time.Time) error {
+	return errors.Join(s.SetReadDeadline(t), s.SetWriteDeadline(t))
+}
+
+// SetReadDeadline bounds Read and RecvMsg, also while the session fails over.
+func (s *Socket) SetReadDeadline(t time.Time) error {
+	session, err := s.activeSession("set deadline")
+	if err != nil {
+		return err
+	}
+	return session.setDeadlines(func() { session.readDeadline = t })
+}
+
+// SetWriteDeadline bounds Write, SendMsg and SendCookie, also while the session
+// fails over.
+func (s *Socket) SetWriteDeadline(t time.Time) error {
+	session, err := s.activeSession("set deadline")
+	if err != nil {
+		return err
+	}
+	return session.setDeadlines(func() { session.writeDeadline = t })
+}

@@ -1,0 +1,317 @@
+package rsp
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/loop"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// Endpoint is a program's part in one operation scope: its association with a
+// registrar, its pool elements and its sessions. Its methods may be called by several
+// goroutines at once.
+type Endpoint struct {
+	cfg      Config
+	log      *slog.Logger
+	networks []transport.Network // best first
+	options  transport.Options
+	loop     *loop.Loop[*asap.Client]
+	cache    *cache
+
+	ctx    context.Context // ends with the Endpoint
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // failovers
+
+	// Owned by the loop: used only in its Do and Tell.
+	queries  map[asap.QueryID]chan asap.Resolved
+	elements map[elementKey]*element
+
+	mu        sync.Mutex
+	listening bool // the loop accepts registrars
+	closed    bool
+	sockets   map[*Socket]struct{}
+}
+
+type elementKey struct {
+	pool PoolHandle
+	id   PEID
+}
+
+// element is a pool element of ours, and who waits for its registration to change.
+type element struct {
+	registered   chan error // buffered; nil: nobody waits
+	deregistered chan error // buffered; nil: nobody waits
+	rejected     context.CancelCauseFunc
+}
+
+var errEndpointClosed = fmt.Errorf("endpoint is closed: %w", net.ErrClosed)
+
+// NewEndpoint returns an Endpoint. It looks the registrars' names up, but a
+// registrar is sought only when one is needed. nil stands for the zero Config, which the Endpoint does
+// not keep.
+func NewEndpoint(cfg *Config) (*Endpoint, error) {
+	c := cfg.withDefaults()
+	if err := c.validate(); err != nil {
+		return nil, &OpError{Op: "new endpoint", Err: err}
+	}
+	networks, err := c.Network.transports(c.Logger)
+	if err != nil {
+		return nil, &OpError{Op: "new endpoint", Err: err}
+	}
+	return newEndpoint(c, networks)
+}
+
+func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	table, err := newRegistrarTable(ctx, c.Registrars, networks)
+	if err != nil {
+		cancel()
+		return nil, &OpError{Op: "new endpoint", Err: err}
+	}
+	e := &Endpoint{
+		cfg:      c,
+		log:      c.Logger,
+		networks: networks,
+		options:  c.Association.options(),
+		cache:    newCache(c.StaleCache),
+		ctx:      ctx,
+		cancel:   cancel,
+		queries:  make(map[asap.QueryID]chan asap.Resolved),
+		elements: make(map[elementKey]*element),
+		sockets:  make(map[*Socket]struct{}),
+	}
+	client := asap.NewClient(asap.ClientConfig{
+		Registrars:            table.candidates,
+		Rand:                  newRand(),
+		RequestTimeout:        c.RegistrarRequestTimeout,
+		ResponseTimeout:       c.RegistrarResponseTimeout,
+		MaxRequestAttempts:    c.RegistrarRequestAttempts,
+		ReregistrationTimeout: c.ReregistrationInterval,
+		HuntTimeout:           c.RegistrarConnectTimeout,
+		MaxHuntTimeout:        max(c.RegistrarConnectTimeout, retranMax),
+	})
+	e.loop = loop.New(client, loop.Config{
+		Networks: networks, Options: e.options, Logger: c.Logger, Tell: e.handleEvent,
+	})
+	return e, nil
+}
+
+// retranMax is RETRAN-MAX (RFC 5352 section 7.3).
+const retranMax = 60 * time.Second
+
+func newRand() *mathrand.Rand {
+	var seed [32]byte
+	rand.Read(seed[:]) // never fails
+	return mathrand.New(mathrand.NewChaCha8(seed))
+}
+
+// randomID draws a non-zero identifier (RFC 5352 section 3.1 R2.2).
+func randomID() uint32 {
+	var b [4]byte
+	for {
+		rand.Read(b[:]) // never fails
+		if id := binary.BigEndian.Uint32(b[:]); id != 0 {
+			return id
+		}
+	}
+}
+
+// handleEvent takes what the engine tells; the loop's lock is held.
+func (e *Endpoint) handleEvent(event any) {
+	switch ev := event.(type) {
+	case asap.Resolved:
+		if answer := e.queries[ev.Query]; answer != nil {
+			delete(e.queries, ev.Query)
+			answer <- ev
+		}
+	case asap.Registered:
+		e.log.Info("registered", "pool", ev.Handle, "pe", ev.ID)
+		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
+			el.tell(&el.registered, nil)
+		}
+	case asap.Rejected:
+		e.log.Error("registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
+		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
+			if el.registered == nil {
+				el.rejected(ev.Err) // not who registers, who accepts is told
+			}
+			el.tell(&el.registered, ev.Err)
+			el.tell(&el.deregistered, nil)
+			delete(e.elements, elementKey{ev.Handle, ev.ID})
+		}
+	case asap.Deregistered:
+		e.log.Info("deregistered", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
+		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
+			el.tell(&el.registered, net.ErrClosed)
+			el.tell(&el.deregistered, ev.Err)
+			delete(e.elements, elementKey{ev.Handle, ev.ID})
+		}
+	case asap.HomeFound:
+		e.log.Info("registrar found", "addr", ev.Addr)
+	case asap.HomeLost:
+		e.log.Warn("registrar lost", "err", ev.Err)
+	}
+}
+
+// tell wakes who waits, if anybody does.
+func (el *element) tell(waiter *chan error, err error) {
+	if *waiter != nil {
+		*waiter <- err
+		*waiter = nil
+	}
+}
+
+// register makes pe a member of a pool and waits for the registrar's word. If a registrar
+// rejects it, then or later, rejected is called with the reason.
+func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.PoolElement, rejected context.CancelCauseFunc) error {
+	if err := e.listen(ctx); err != nil {
+		return err
+	}
+	key := elementKey{pool, pe.ID}
+	done := make(chan error, 1)
+	busy := false
+	if !e.loop.Do(func(now time.Time, c *asap.Client) {
+		el := e.elements[key]
+		if el == nil {
+			e.elements[key] = &element{registered: done, rejected: rejected}
+			c.Register(now, pool, pe)
+			return
+		}
+		if busy = el.registered != nil || el.deregistered != nil; busy {
+			return
+		}
+		// It is a member already: the new policy goes out by itself.
+		c.Register(now, pool, pe)
+		done <- nil
+	}) {
+		return errEndpointClosed
+	}
+	if busy {
+		return fmt.Errorf("registration of %v is under way", pe.ID)
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-e.ctx.Done():
+		return errEndpointClosed
+	case <-ctx.Done():
+		e.loop.Do(func(now time.Time, c *asap.Client) { c.Deregister(now, pool, pe.ID) })
+		return ctx.Err()
+	}
+}
+
+// deregister takes a pool element out of its pool and waits for the registrar's
+// word.
+func (e *Endpoint) deregister(ctx context.Context, pool PoolHandle, id PEID) error {
+	done := make(chan error, 1)
+	if !e.loop.Do(func(now time.Time, c *asap.Client) {
+		el := e.elements[elementKey{pool, id}]
+		if el == nil || el.deregistered != nil {
+			done <- nil
+			return
+		}
+		el.deregistered = done
+		c.Deregister(now, pool, id)
+	}) {
+		return errEndpointClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-e.ctx.Done():
+		return errEndpointClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// listen opens the port from which PEs talk to their registrar, and where a registrar
+// that takes them over reaches them (RFC 5352 section 3.4), at the first registration.
+func (e *Endpoint) listen(ctx context.Context) error {
+	e.mu.Lock()
+	first := !e.listening
+	e.listening = true
+	e.mu.Unlock()
+	if !first {
+		return nil
+	}
+	for _, n := range e.networks {
+		ln, err := n.Listen(ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.options)
+		if err != nil {
+			return fmt.Errorf("cannot listen for registrars: %w", err)
+		}
+		e.loop.Serve(ln)
+	}
+	e.loop.Do(func(now time.Time, c *asap.Client) { c.Rehome(now) })
+	return nil
+}
+
+// add makes the Endpoint the owner of a new Socket.
+func (e *Endpoint) add(s *Socket) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return errEndpointClosed
+	}
+	e.sockets[s] = struct{}{}
+	return nil
+}
+
+func (e *Endpoint) remove(s *Socket) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.sockets, s)
+}
+
+// goFailover runs f as a goroutine of the Endpoint's, unless it is closed.
+func (e *Endpoint) goFailover(f func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.closed {
+		e.wg.Go(f)
+	}
+}
+
+// Close deregisters all pool elements, ends all sessions and the association with the
+// registrar gracefully, and waits until all is done.
+func (e *Endpoint) Close() error {
+	for _, s := range e.stop() {
+		s.Close()
+	}
+	e.cancel()
+	e.wg.Wait()
+	return e.loop.Close()
+}
+
+// Abort ends everything abruptly, as if the program had died: sessions are aborted
+// and nothing is deregistered. It is there for tests of what happens then.
+func (e *Endpoint) Abort() {
+	sockets := e.stop()
+	e.cancel()
+	for _, s := range sockets {
+		s.Abort()
+	}
+	e.loop.Abort()
+	e.wg.Wait()
+}
+
+func (e *Endpoint) stop() []*Socket {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	var sockets []*Socket
+	for s := range e.sockets {
+		sockets = append(sockets, s)
+	}
+	return sockets
+}

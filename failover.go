@@ -1,0 +1,345 @@
+package rsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// FailoverEvent is a failover of a session, as OnFailover sees it: the association to the new
+// pool element is up, and nothing but the cookie has been sent on it. It is valid until the handler returns.
+type FailoverEvent struct {
+	Pool      PoolHandle
+	Lost      PEID      // the pool element that was lost
+	Cause     error     // how
+	LostAt    time.Time // when it was noticed
+	PE        PEID      // the new one
+	HasCookie bool      // it has been shown Cookie
+	Cookie    []byte    // the latest of the lost pool element
+	Unread    int       // messages of the lost pool element that are still to be read
+
+	assoc transport.Assoc
+	err   error // the new one's loss, if the handler met it
+}
+
+// SendMsg sends b as one message to the new pool element, before everything else that the
+// session sends.
+func (f *FailoverEvent) SendMsg(b []byte, info MsgInfo) error {
+	if info.PPID == protocol.PPIDASAP {
+		return ErrReservedPPID
+	}
+	err := f.assoc.Send(b, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
+	if err != nil && !errors.Is(err, transport.ErrMessageTooLong) {
+		f.err = err
+	}
+	return err
+}
+
+// Write is SendMsg with PPID 0.
+func (f *FailoverEvent) Write(b []byte) (int, error) {
+	if err := f.SendMsg(b, MsgInfo{}); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+const (
+	// firstRetry is the pause after the first search that found no pool element; it
+	// doubles up to maxRetry, RSPLIB's pause.
+	firstRetry = 10 * time.Millisecond
+	maxRetry   = 250 * time.Millisecond
+	// lostDrain and forcedDrain bound the reading of what a pool element has sent before it was
+	// left: one that is lost sends nothing more, so that the end comes at once; one that lives may go on.
+	lostDrain   = time.Second
+	forcedDrain = time.Millisecond
+)
+
+// connect makes a fresh Socket a session with a pool.
+func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer) error {
+	if err := pool.Validate(); err != nil {
+		return &OpError{Op: "connect", Pool: pool, Err: err}
+	}
+	session := newSession(s.endpoint)
+	session.dialer, session.pool, session.state = d, pool, failingOver
+	s.mu.Lock()
+	s.session = session
+	s.mu.Unlock()
+	if err := s.endpoint.add(s); err != nil {
+		return &OpError{Op: "connect", Pool: pool, Err: err}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(session.ctx, cancel)()
+
+	assoc, pe, err := session.associate(ctx, make(map[PEID]bool))
+	if err == nil {
+		if err = session.becomeUp(assoc, pe); err != nil {
+			assoc.Abort()
+		}
+	}
+	if err != nil {
+		return &OpError{Op: "connect", Pool: pool, Err: err}
+	}
+	return nil
+}
+
+// associate opens an association to one of the pool's elements. Those that cannot be reached
+// are reported, and added to failed, whose members are not tried.
+func (s *session) associate(ctx context.Context, failed map[PEID]bool) (transport.Assoc, PEID, error) {
+	var lastErr error
+	for {
+		r, err := s.endpoint.resolve(ctx, s.pool, 0)
+		if err != nil {
+			return nil, 0, err
+		}
+		tried := false
+		for _, el := range r.Elements {
+			if failed[el.ID] {
+				continue
+			}
+			tried = true
+			assoc, err := s.dial(ctx, el)
+			if err == nil {
+				return assoc, el.ID, nil
+			}
+			if ctx.Err() != nil {
+				return nil, 0, fmt.Errorf("PE %v: %w", el.ID, ctx.Err())
+			}
+			s.endpoint.log.Warn("pool element not reachable", "pool", s.pool, "pe", el.ID, "err", err)
+			failed[el.ID] = true
+			s.reportFailure(el.ID)
+			lastErr = fmt.Errorf("PE %v: %w", el.ID, err)
+		}
+		if !tried && lastErr != nil {
+			return nil, 0, fmt.Errorf("%w: %w", ErrNoPoolElement, lastErr)
+		}
+		if !tried {
+			return nil, 0, ErrNoPoolElement
+		}
+	}
+}
+
+// dial opens an association to one pool element.
+func (s *session) dial(ctx context.Context, el Element) (transport.Assoc, error) {
+	timeout := s.dialer.ConnectTimeout
+	orDefault(&timeout, defaultConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, n := range s.endpoint.networks {
+		if n.Protocol() == el.user.Protocol && el.user.Use == protocol.DataAndControl {
+			return n.Dial(ctx, el.user, s.endpoint.options)
+		}
+	}
+	return nil, fmt.Errorf("%v: %w", el.user, transport.ErrUnsupported)
+}
+
+// reportFailure reports a pool element. The Endpoint being closed is the only error, and
+// then nobody needs the report.
+func (s *session) reportFailure(id PEID) { _ = s.endpoint.ReportFailure(s.pool, id) }
+
+// failover moves the session to another pool element: state is failingOver, and only this
+// goroutine ends that, but for Close. report tells the registrar that the old one cannot be reached.
+func (s *session) failover(ctx context.Context, report bool, drain time.Duration) error {
+	timeout := s.dialer.FailoverTimeout
+	orDefault(&timeout, defaultFailoverTimeout)
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	old := s.leave(drain)
+	s.endpoint.cache.remove(s.pool, old)
+	if report {
+		s.reportFailure(old)
+	}
+	failed := map[PEID]bool{old: true}
+	for pause := firstRetry; ; pause = min(2*pause, maxRetry) {
+		err := s.moveOn(ctx, old, failed)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil || errors.As(err, new(*handlerError)) {
+			return s.giveUp(err)
+		}
+		s.endpoint.log.Warn("session found no other pool element yet", "pool", s.pool, "err", err)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return s.giveUp(err)
+		}
+		// Who could not be reached may be back; only that others come first was worth to know.
+		clear(failed)
+	}
+}
+
+// leave ends the association to the old pool element. What it still sent is kept: data to be
+// read, and its cookie.
+func (s *session) leave(drain time.Duration) PEID {
+	s.reading <- struct{}{} // a reader lets go when it meets the loss, or has got a message
+	defer s.reading.release()
+	s.mu.Lock()
+	assoc, peer := s.assoc, s.peer
+	s.mu.Unlock()
+	_ = assoc.SetReadDeadline(time.Now().Add(drain))
+	var m message
+	buf := make([]byte, writeSize)
+	for {
+		n, info, err := assoc.Recv(buf)
+		switch {
+		case err != nil: // the loss itself, or drain has passed
+			s.gathering = s.gathering[:0]
+			_ = assoc.Abort()
+			return peer
+		case info.Notice != transport.NoticeNone:
+		case info.PPID == protocol.PPIDASAP:
+			s.handleControl(buf[:n], info.EOR)
+		default:
+			m.data = append(m.data, buf[:n]...)
+			if info.EOR {
+				m.info = MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: true, PE: peer}
+				s.mu.Lock()
+				s.unread = append(s.unread, m)
+				s.notify()
+				s.mu.Unlock()
+				m = message{}
+			}
+		}
+	}
+}
+
+// moveOn makes one attempt to go on with another pool element.
+func (s *session) moveOn(ctx context.Context, old PEID, failed map[PEID]bool) error {
+	assoc, pe, err := s.associate(ctx, failed)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })()
+	s.mu.Lock()
+	echo, hasCookie := s.control.AppendCookieEcho(nil)
+	f := &FailoverEvent{
+		Pool: s.pool, Lost: old, Cause: s.err, LostAt: s.lostAt, PE: pe,
+		HasCookie: hasCookie, Cookie: s.control.Cookie(), Unread: len(s.unread), assoc: assoc,
+	}
+	s.mu.Unlock()
+	if hasCookie {
+		// RFC 5352 section 3.8: the first message on the control channel.
+		err = assoc.Send(echo, transport.SendInfo{PPID: protocol.PPIDASAP})
+	}
+	if err == nil {
+		err = s.callHandler(ctx, f)
+	}
+	if err == nil {
+		err = s.completeFailover(f)
+	}
+	if err != nil {
+		_ = assoc.Abort()
+		if !errors.As(err, new(*handlerError)) {
+			failed[pe] = true
+			s.reportFailure(pe)
+		}
+	}
+	return err
+}
+
+// handlerError is the OnFailover handler's refusal to go on.
+type handlerError struct{ err error }
+
+func (e *handlerError) Error() string { return "failover handler: " + e.err.Error() }
+func (e *handlerError) Unwrap() error { return e.err }
+
+func (s *session) callHandler(ctx context.Context, f *FailoverEvent) error {
+	if s.dialer.OnFailover == nil {
+		return nil
+	}
+	err := s.dialer.OnFailover(ctx, f)
+	switch {
+	case err == nil:
+		return nil
+	case f.err != nil:
+		return f.err
+	}
+	return &handlerError{err}
+}
+
+// completeFailover lets the session's readers and writers go on.
+func (s *session) completeFailover(f *FailoverEvent) error {
+	s.mu.Lock()
+	s.note(&Notification{Type: FailoverComplete, PE: f.PE, HasCookie: f.HasCookie})
+	s.mu.Unlock()
+	if err := s.becomeUp(f.assoc, f.PE); err != nil {
+		return err
+	}
+	s.endpoint.log.Info("session failed over", "pool", s.pool, "from", f.Lost, "to", f.PE,
+		"cookie", f.HasCookie, "after", time.Since(f.LostAt))
+	return nil
+}
+
+// giveUp ends a failover without success.
+func (s *session) giveUp(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != failingOver {
+		return s.err
+	}
+	err = fmt.Errorf("failover: %w", err)
+	if s.dialer.Failover == FailoverManual && !errors.As(err, new(*handlerError)) {
+		s.state, s.err = lost, err
+		s.notify()
+	} else {
+		s.becomeEnded(err)
+	}
+	return err
+}
+
+// ForceFailover moves a session to another pool element (rsp_forcefailover): one that has
+// lost its own (FailoverManual), or one that is not content with it. It waits until that is
+// done, FailoverTimeout has passed, or ctx ends. unreachable tells the registrar that the old one cannot be
+// reached (FFF_UNREACHABLE).
+func (s *Socket) ForceFailover(ctx context.Context, unreachable bool) error {
+	session, err := s.activeSession("failover")
+	if err != nil {
+		return err
+	}
+	if session.dialer == nil || session.dialer.Failover == FailoverNone {
+		return session.opError("failover", ErrNoRole)
+	}
+	if err := session.force(ctx, unreachable); err != nil {
+		return session.opError("failover", err)
+	}
+	return nil
+}
+
+var errForced = errors.New("failover forced by the user")
+
+func (s *session) force(ctx context.Context, report bool) error {
+	s.mu.Lock()
+	if s.state == up || s.state == lost {
+		drain := lostDrain
+		if s.state == up {
+			s.err, s.lostAt, drain = errForced, time.Now(), forcedDrain
+		}
+		s.becomeFailingOver()
+		failoverCtx, cancel := context.WithCancel(s.ctx)
+		if s.dialer.Failover == FailoverManual {
+			context.AfterFunc(ctx, cancel)
+		}
+		s.mu.Unlock()
+		s.endpoint.goFailover(func() {
+			defer cancel()
+			_ = s.failover(failoverCtx, report, drain) // ready tells its end
+		})
+		s.mu.Lock()
+	}
+	s.mu.Unlock()
+	_, err := s.ready(ctx, &time.Time{})
+	if errors.Is(err, ErrFailover) {
+		s.mu.Lock()
+		err = s.err
+		s.mu.Unlock()
+	}
+	return err
+}

@@ -1,0 +1,241 @@
+package asap
+
+import (
+	"errors"
+	"time"
+
+	"github.com/rserpool/rsp/internal/effect"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/wire"
+)
+
+// registrationState is where a PE stands with its pool (RFC 5352 sections 3.1
+// and 3.2).
+//
+//	Register              response                      Deregister                response
+//	────────▶ registering ────────▶ registered ───────────────────▶ deregistering ────────▶ gone
+//	           │      ▲                │  ▲ │
+//	           │      └────────────────┘  └─┘ T4-reregistration, new policy:
+//	           │ rejected   home lost          registers anew, stays registered
+//	           ▼
+//	          gone
+type registrationState uint8
+
+const (
+	registering registrationState = iota
+	registered
+	deregistering
+)
+
+// registration is one PE of ours.
+type registration struct {
+	pe    protocol.PoolElement
+	state registrationState
+	// pending: a REGISTRATION is waiting or sent; changed: pe has changed since.
+	pending, changed bool
+	t4Reregistration time.Time // zero while one is pending
+}
+
+func (r *registration) becomeSent() { r.changed = false }
+
+// Registered is told when a PE has become a member of its pool, first or again
+// after its registrar was lost.
+type Registered struct {
+	Handle protocol.PoolHandle
+	ID     protocol.PEID
+}
+
+// Rejected is told when a registrar has refused a PE, which is gone then.
+type Rejected struct {
+	Handle protocol.PoolHandle
+	ID     protocol.PEID
+	Err    error
+}
+
+// Deregistered is told when a PE has left its pool; with an error, the registrar may
+// find out by itself only.
+type Deregistered struct {
+	Handle protocol.PoolHandle
+	ID     protocol.PEID
+	Err    error
+}
+
+// Register makes pe a member of a pool, or updates what is known of it: its policy
+// or its addresses. It goes on until Rejected or Deregistered is told.
+func (c *Client) Register(now time.Time, handle protocol.PoolHandle, pe protocol.PoolElement) {
+	key := elementKey{handle, pe.ID}
+	pe.Life = 3 * c.cfg.ReregistrationTimeout
+	reg := c.registrations[key]
+	if reg == nil {
+		reg = &registration{pe: pe.Clone()}
+		c.registrations[key] = reg
+		c.becomeRegistering(now, key, reg)
+		return
+	}
+	pe.Home = reg.pe.Home
+	reg.pe, reg.changed = pe.Clone(), true
+	if !reg.pending && reg.state == registered {
+		c.reregister(now, key, reg)
+	}
+}
+
+func (c *Client) becomeRegistering(now time.Time, key elementKey, reg *registration) {
+	reg.state = registering
+	c.reregister(now, key, reg)
+}
+
+// reregister sends the registration (R1 to R4) as soon as there is a registrar.
+func (c *Client) reregister(now time.Time, key elementKey, reg *registration) {
+	reg.t4Reregistration = time.Time{}
+	reg.pending = true
+	c.submit(now, &request{kind: register, key: key}, true)
+}
+
+// element is what we say of a PE. Addresses that only this machine or link can use are
+// left out, unless the registrar is on this machine itself.
+func (c *Client) element(reg *registration) protocol.PoolElement {
+	pe := reg.pe
+	if addrs := c.hunt.remote.Addrs; len(addrs) > 0 && addrs[0].IsLoopback() {
+		return pe
+	}
+	pe.User.Addrs = nil
+	for _, a := range reg.pe.User.Addrs {
+		if protocol.ScopeOf(a) > protocol.ScopeLinkLocal {
+			pe.User.Addrs = append(pe.User.Addrs, a)
+		}
+	}
+	if len(pe.User.Addrs) == 0 {
+		return reg.pe // the registrar says what is wrong with it
+	}
+	return pe
+}
+
+func (c *Client) handleRegistrationResponse(now time.Time, m *wire.RegistrationResponse) {
+	key := elementKey{m.Handle, m.ID}
+	reg := c.registrations[key]
+	if reg == nil || reg.state == deregistering {
+		return
+	}
+	if m.Reject {
+		c.handleReject(now, key, reg, remoteError(m.Causes))
+		return
+	}
+	c.becomeRegistered(now, key, reg)
+}
+
+// handleReject takes a refusal. That our addresses do not fit this association can be
+// cured by another one; everything else must be corrected by the upper layer (RFC 5352
+// section 3.1).
+func (c *Client) handleReject(now time.Time, key elementKey, reg *registration, err error) {
+	if remote, ok := errors.AsType[*RemoteError](err); ok && reg.state == registered &&
+		(remote.Cause == protocol.CauseNoUsableASAPAddresses || remote.Cause == protocol.CauseNoUsableUserAddresses) {
+		c.dropHome(now, err)
+		return
+	}
+	c.becomeRejected(key, err)
+}
+
+func (c *Client) becomeRegistered(now time.Time, key elementKey, reg *registration) {
+	reg.pending = false
+	reg.t4Reregistration = now.Add(c.cfg.ReregistrationTimeout)
+	c.nextT4 = earliest(c.nextT4, reg.t4Reregistration)
+	if reg.state == registering {
+		reg.state = registered
+		c.q.Tell(Registered{key.handle, key.id})
+	}
+	if reg.changed {
+		c.reregister(now, key, reg)
+	}
+}
+
+func (c *Client) becomeRejected(key elementKey, err error) {
+	if reg := c.registrations[key]; reg == nil || reg.state == deregistering {
+		return
+	}
+	delete(c.registrations, key)
+	c.q.Tell(Rejected{key.handle, key.id, err})
+}
+
+// Deregister takes a PE out of its pool. Deregistered is told in any case, at the latest when
+// no registrar has answered.
+func (c *Client) Deregister(now time.Time, handle protocol.PoolHandle, id protocol.PEID) {
+	key := elementKey{handle, id}
+	reg := c.registrations[key]
+	if reg == nil {
+		c.q.Tell(Deregistered{Handle: handle, ID: id})
+		return
+	}
+	if reg.state == deregistering {
+		return
+	}
+	reg.state = deregistering
+	reg.t4Reregistration = time.Time{}
+	waiting := c.waiting[:0]
+	for _, r := range c.waiting {
+		if r.kind != register || r.key != key {
+			waiting = append(waiting, r)
+		}
+	}
+	clear(c.waiting[len(waiting):])
+	c.waiting = waiting
+	c.submit(now, &request{kind: deregister, key: key}, false)
+}
+
+func (c *Client) becomeDeregistered(key elementKey, err error) {
+	if c.registrations[key] == nil {
+		return
+	}
+	delete(c.registrations, key)
+	c.q.Tell(Deregistered{key.handle, key.id, err})
+}
+
+// advanceRegistrations registers anew every PE whose T4-reregistration has expired.
+func (c *Client) advanceRegistrations(now time.Time) {
+	if c.nextT4.IsZero() || c.nextT4.After(now) {
+		return
+	}
+	c.nextT4 = time.Time{}
+	for key, reg := range c.registrations {
+		if !reg.t4Reregistration.IsZero() && !reg.t4Reregistration.After(now) {
+			c.reregister(now, key, reg)
+		}
+		c.nextT4 = earliest(c.nextT4, reg.t4Reregistration)
+	}
+}
+
+// handleKeepAlive answers a registrar that asks whether a PE lives (RFC 5352
+// section 3.4). KA1: one about a PE that we do not have is discarded.
+func (c *Client) handleKeepAlive(now time.Time, id effect.AssocID, m *wire.EndpointKeepAlive) {
+	asked := c.asked(m)
+	if len(asked) == 0 {
+		return
+	}
+	if id != c.hunt.home && (m.Home || c.hunt.state != connected) {
+		c.adopt(now, id)
+	}
+	for _, key := range asked {
+		if id == c.hunt.home {
+			c.registrations[key].pe.Home = m.Registrar
+		}
+		c.q.Send(c.hunt.home, protocol.PPIDASAP, &wire.EndpointKeepAliveAck{Handle: key.handle, ID: key.id})
+	}
+}
+
+// asked returns those of our PEs that a keep-alive is about. Without RSPLIB's PE
+// Identifier, it is about every PE of the pool.
+func (c *Client) asked(m *wire.EndpointKeepAlive) []elementKey {
+	if m.ID != 0 {
+		key := elementKey{m.Handle, m.ID}
+		if c.registrations[key] == nil {
+			return nil
+		}
+		return []elementKey{key}
+	}
+	var keys []elementKey
+	for key := range c.registrations {
+		if key.handle == m.Handle {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

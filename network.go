@@ -1,0 +1,70 @@
+package rsp
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/rserpool/rsp/internal/simnet"
+	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/sctp"
+	"github.com/rserpool/rsp/internal/transport/tcp"
+)
+
+// Network chooses what carries the associations between pool users, pool elements
+// and registrars.
+type Network uint8
+
+const (
+	// Auto is the kernel's SCTP where it has it, else the TCP mapping. A Registrar
+	// listens on both where both are there.
+	Auto Network = iota
+	// KernelSCTP is the standard's transport, and RSPLIB's. Only Linux with its
+	// sctp module has it.
+	KernelSCTP
+	// TCPMapping carries the same messages over TCP; it works everywhere, between
+	// programs of this library.
+	TCPMapping
+	// InMemory joins the Endpoints and Registrars of one process, for tests.
+	InMemory
+)
+
+func (n Network) String() string {
+	switch n {
+	case Auto:
+		return "auto"
+	case KernelSCTP:
+		return "sctp"
+	case TCPMapping:
+		return "tcp"
+	case InMemory:
+		return "memory"
+	}
+	return fmt.Sprintf("Network(%d)", uint8(n))
+}
+
+var logNoSCTP sync.Once
+
+// transports returns all that n stands for on this machine, best first.
+func (n Network) transports(log *slog.Logger) ([]transport.Network, error) {
+	switch n {
+	case Auto:
+		kernel, err := sctp.New()
+		if err != nil {
+			logNoSCTP.Do(func() { log.Info("no kernel SCTP, using the TCP mapping", "reason", err) })
+			return []transport.Network{tcp.Network{}}, nil
+		}
+		return []transport.Network{kernel, tcp.Network{}}, nil
+	case KernelSCTP:
+		kernel, err := sctp.New()
+		if err != nil {
+			return nil, err
+		}
+		return []transport.Network{kernel}, nil
+	case TCPMapping:
+		return []transport.Network{tcp.Network{}}, nil
+	case InMemory:
+		return []transport.Network{simnet.Default()}, nil
+	}
+	return nil, fmt.Errorf("unknown network %v", n)
+}

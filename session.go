@@ -1,0 +1,464 @@
+package rsp
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// sessionState is where a session stands. The story of a failover:
+//
+//	 PU's goroutines                       the session
+//	                                       up, on PE 1
+//	 Read or Write meets the loss ───────▶ becomeLost
+//	 both wait (or get ErrFailover)        what PE 1 still sent is kept for Read
+//	                                       resolve, associate with PE 2, COOKIE_ECHO
+//	                                       OnFailover sends again what was not answered
+//	 both go on ◀───────────────────────── becomeUp, on PE 2
+//
+//	                     loss, Automatic                  found another
+//	       ┌──────── up ────────────────▶ failingOver ─────────────────▶ up
+//	Close  │          │                     ▲   │
+//	       ▼          │ loss, Manual        │   │ gave up, or the handler refused
+//	     ended ◀──────┤      ForceFailover  │   ▼
+//	       ▲          └────────▶ lost ──────┘ ended
+//	       └── loss, None or accepted
+type sessionState uint8
+
+const (
+	up sessionState = iota
+	lost
+	failingOver
+	ended
+)
+
+// session is one PU-PE session. Whoever holds reading receives from the
+// association, whoever holds writing sends on it; mu guards the rest and is never held across
+// I/O.
+type session struct {
+	endpoint *Endpoint
+	dialer   *Dialer // nil if accepted
+	pool     PoolHandle
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+
+	reading   semaphore
+	gathering []byte // control message that has come in part; guarded by reading
+	writing   semaphore
+
+	mu      sync.Mutex
+	state   sessionState
+	err     error // why it ended or was lost
+	changed chan struct{}
+	assoc   transport.Assoc // the latest; its deadlines are those below
+	peer    PEID
+	control asap.Control
+	echoed  []byte    // accepted: the cookie that the PU has shown last
+	unread  []message // from an association that was lost, oldest first
+	notes   []*Notification
+	lostAt  time.Time
+
+	readDeadline, writeDeadline time.Time
+	readCall, writeCall         *call // the calls that a context may interrupt
+}
+
+// message is one that was received but not read yet.
+type message struct {
+	data []byte
+	info MsgInfo
+}
+
+// call is one RecvMsg or SendMsg under way whose context can end.
+type call struct{ interrupted bool }
+
+// semaphore is a mutex that can be waited for with a context.
+type semaphore chan struct{}
+
+func newSemaphore() semaphore { return make(semaphore, 1) }
+
+func (s semaphore) acquire(ctx context.Context) error {
+	select {
+	case s <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case s <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s semaphore) release() { <-s }
+
+func newSession(e *Endpoint) *session {
+	s := &session{endpoint: e, reading: newSemaphore(), writing: newSemaphore(), changed: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+func newAcceptedSession(e *Endpoint, assoc transport.Assoc) *session {
+	s := newSession(e)
+	s.assoc = assoc
+	return s
+}
+
+// notify wakes all who wait for the session to change; s.mu is held.
+func (s *session) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// becomeEnded makes the session report err for ever; s.mu is held.
+func (s *session) becomeEnded(err error) {
+	s.state, s.err = ended, err
+	s.notify()
+}
+
+// becomeLost takes the loss of assoc, which some reader or writer has met.
+func (s *session) becomeLost(assoc transport.Assoc, cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != up || s.assoc != assoc {
+		return // somebody else has met it before
+	}
+	s.lostAt = time.Now()
+	if s.dialer == nil || s.dialer.Failover == FailoverNone {
+		s.becomeEnded(cause)
+		return
+	}
+	s.endpoint.log.Warn("session lost its pool element", "pool", s.pool, "pe", s.peer, "err", cause)
+	s.note(&Notification{Type: FailoverNecessary, PE: s.peer, HasCookie: s.control.HasCookie(), Err: cause})
+	s.err = cause
+	if s.dialer.Failover == FailoverManual {
+		s.state = lost
+		s.notify()
+		return
+	}
+	s.becomeFailingOver()
+	s.endpoint.goFailover(func() { _ = s.failover(s.ctx, unreachable(cause), lostDrain) }) // readers and writers are told
+}
+
+// becomeFailingOver makes readers and writers wait; s.mu is held.
+func (s *session) becomeFailingOver() {
+	s.state = failingOver
+	_ = s.assoc.SetReadDeadline(pastDeadline) // a reader lets go: what is left is kept for it
+	s.notify()
+}
+
+// becomeUp makes assoc, to peer, the one that is read and written.
+func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == ended {
+		return s.err
+	}
+	s.state, s.err, s.assoc, s.peer = up, nil, assoc, peer
+	s.applyDeadlines()
+	s.notify()
+	return nil
+}
+
+// note queues a notification, if they are wanted; s.mu is held.
+func (s *session) note(n *Notification) {
+	if s.dialer.Notifications {
+		s.notes = append(s.notes, n)
+	}
+}
+
+// unreachable reports whether a loss means that the PE cannot be reached, rather
+// than that it said good-bye.
+func unreachable(cause error) bool { return !errors.Is(cause, io.EOF) }
+
+// ready waits until the session can be used and returns its association. In the states lost
+// and ended it returns their errors.
+func (s *session) ready(ctx context.Context, deadline *time.Time) (transport.Assoc, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch s.state {
+		case up:
+			return s.assoc, nil
+		case lost:
+			return nil, ErrFailover
+		case ended:
+			return nil, s.err
+		}
+		if err := s.wait(ctx, *deadline); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// wait waits until the session changes; s.mu is held, and released meanwhile.
+func (s *session) wait(ctx context.Context, deadline time.Time) error {
+	changed := s.changed
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	var expired <-chan time.Time
+	if !deadline.IsZero() {
+		t := time.NewTimer(time.Until(deadline))
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-changed:
+		return nil
+	case <-expired:
+		return os.ErrDeadlineExceeded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// recv receives the next message, part of a message, or notification. Cookie echoes are among
+// the messages.
+func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
+	if err := s.reading.acquire(ctx); err != nil {
+		return 0, MsgInfo{}, err
+	}
+	defer s.reading.release()
+	defer s.begin(ctx, &s.readCall)()
+	for {
+		if n, info, ok := s.takeUnread(b); ok {
+			return n, info, nil
+		}
+		assoc, err := s.waitReadable(ctx)
+		if err != nil {
+			return 0, MsgInfo{}, err
+		}
+		if assoc == nil {
+			continue // something else has come first
+		}
+		n, info, err := assoc.Recv(b)
+		switch {
+		case err == nil && info.Notice != transport.NoticeNone:
+		case err == nil && info.PPID == protocol.PPIDASAP:
+			s.handleControl(b[:n], info.EOR)
+		case err == nil:
+			return n, MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: info.EOR, PE: s.peerPE()}, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if ctx.Err() != nil {
+				return 0, MsgInfo{}, ctx.Err()
+			}
+			if s.isUp(assoc) {
+				return 0, MsgInfo{}, err
+			}
+		default:
+			s.becomeLost(assoc, err)
+		}
+	}
+}
+
+// waitReadable returns the association to receive from; nil when there is something
+// unread. While the session fails over it lets go of reading, which the failover needs.
+func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.state == up:
+			return s.assoc, nil
+		case len(s.unread) > 0 || len(s.notes) > 0:
+			return nil, nil
+		case s.state == lost:
+			return nil, ErrFailover
+		case s.state == ended:
+			return nil, s.err
+		}
+		if err := s.waitUnread(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// waitUnread is wait for the one who holds reading, and releases that too meanwhile.
+func (s *session) waitUnread(ctx context.Context) error {
+	s.reading.release()
+	err := s.wait(ctx, s.readDeadline)
+	s.mu.Unlock()
+	s.reading <- struct{}{} // a failover holds it but for a moment
+	s.mu.Lock()
+	return err
+}
+
+// takeUnread returns what has come before everything that the association still holds.
+func (s *session) takeUnread(b []byte) (int, MsgInfo, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.unread) > 0 {
+		m := &s.unread[0]
+		n := copy(b, m.data)
+		info := m.info
+		if n < len(m.data) {
+			m.data, info.EOR = m.data[n:], false
+		} else {
+			s.unread = s.unread[1:]
+		}
+		return n, info, true
+	}
+	if len(s.notes) > 0 {
+		n := s.notes[0]
+		s.notes = s.notes[1:]
+		return 0, MsgInfo{EOR: true, PE: n.PE, Notification: n}, true
+	}
+	return 0, MsgInfo{}, false
+}
+
+// maxControl is the longest message of the control channel.
+const maxControl = 1 << 16
+
+// handleControl takes a part of a message of the control channel, and acts on the whole; the
+// caller holds reading.
+func (s *session) handleControl(part []byte, whole bool) {
+	if len(s.gathering)+len(part) > maxControl {
+		part = nil // too long to mean anything: what is left does not parse
+	}
+	s.gathering = append(s.gathering, part...)
+	if !whole {
+		return
+	}
+	data := s.gathering
+	s.gathering = s.gathering[:0]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	event, cookie := s.control.Handle(data)
+	if event == asap.CookieEchoed && s.dialer == nil {
+		s.echoed = append(s.echoed[:0], cookie...)
+		s.unread = append(s.unread, message{append([]byte(nil), cookie...), MsgInfo{EOR: true, PPID: protocol.PPIDASAP, CookieEcho: true}})
+	}
+}
+
+// send sends one message on the association that the session has by then.
+func (s *session) send(ctx context.Context, b []byte, info transport.SendInfo) error {
+	for {
+		assoc, err := s.ready(ctx, &s.writeDeadline)
+		if err != nil {
+			return err
+		}
+		err = assoc.Send(b, info)
+		switch {
+		case err == nil, errors.Is(err, transport.ErrMessageTooLong):
+			return err
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if s.isUp(assoc) {
+				return err
+			}
+		default:
+			s.becomeLost(assoc, err)
+		}
+	}
+}
+
+// begin makes the end of ctx interrupt a call that is one of *slot. done must be called
+// when the call returns.
+func (s *session) begin(ctx context.Context, slot **call) (done func()) {
+	if ctx.Done() == nil {
+		return func() {}
+	}
+	c := &call{}
+	s.mu.Lock()
+	*slot = c
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if *slot == c {
+			c.interrupted = true
+			s.applyDeadlines()
+		}
+	})
+	return func() {
+		stop()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		*slot = nil
+		if c.interrupted {
+			s.applyDeadlines()
+		}
+	}
+}
+
+// applyDeadlines gives the association the deadlines of the session, which have passed for
+// a call that was interrupted; s.mu is held. An association that has ended takes none and needs none.
+func (s *session) applyDeadlines() {
+	if s.state != up {
+		return
+	}
+	read, write := s.readDeadline, s.writeDeadline
+	if s.readCall != nil && s.readCall.interrupted {
+		read = pastDeadline
+	}
+	if s.writeCall != nil && s.writeCall.interrupted {
+		write = pastDeadline
+	}
+	_ = s.assoc.SetReadDeadline(read)
+	_ = s.assoc.SetWriteDeadline(write)
+}
+
+func (s *session) setDeadlines(set func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == ended && errors.Is(s.err, net.ErrClosed) {
+		return s.err
+	}
+	set()
+	s.applyDeadlines()
+	s.notify()
+	return nil
+}
+
+func (s *session) isUp(assoc transport.Assoc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == up && s.assoc == assoc
+}
+
+func (s *session) peerPE() PEID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peer
+}
+
+func (s *session) addr(of func(transport.Assoc) protocol.TransportAddr, pool PoolHandle, pe PEID) PoolAddr {
+	s.mu.Lock()
+	assoc := s.assoc
+	s.mu.Unlock()
+	if assoc == nil {
+		return PoolAddr{Pool: pool, PE: pe}
+	}
+	return poolAddr(pool, pe, of(assoc))
+}
+
+func (s *session) close() error { return s.end(transport.Assoc.Close) }
+
+func (s *session) abort() error { return s.end(transport.Assoc.Abort) }
+
+func (s *session) end(endAssoc func(transport.Assoc) error) error {
+	s.mu.Lock()
+	s.becomeEnded(net.ErrClosed)
+	assoc := s.assoc
+	s.unread, s.notes = nil, nil
+	s.mu.Unlock()
+	s.cancel()
+	if assoc == nil {
+		return nil
+	}
+	if err := endAssoc(assoc); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}

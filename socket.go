@@ -1,0 +1,320 @@
+package rsp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// Socket is RSPLIB's socket: fresh, then either a pool element that listens (Listen,
+// RegisterPE, AcceptSocket) or a session (connected, or accepted). A pool element is a
+// net.Listener, a session a net.Conn. Its methods may be called by several goroutines at
+// once; Close and Abort interrupt the others.
+type Socket struct {
+	endpoint *Endpoint
+
+	mu      sync.Mutex
+	local   string // of Bind
+	session *session
+	pe      *poolElement
+	closed  bool
+}
+
+var (
+	_ net.Conn     = (*Socket)(nil)
+	_ net.Listener = (*Socket)(nil)
+)
+
+// poolElement is a Socket's role as PE.
+type poolElement struct {
+	listener transport.Listener
+	ctx      context.Context // ends with the Socket, or when the registrar rejects it
+	cancel   context.CancelCauseFunc
+
+	// Guarded by the Socket's mu.
+	pool PoolHandle // "" unless registered
+	id   PEID
+}
+
+// PE is what a pool element registers with. The zero value is ready to use.
+type PE struct {
+	ID     PEID   // default: random
+	Policy Policy // default: RoundRobin
+}
+
+// Socket returns a fresh Socket (rsp_socket).
+func (e *Endpoint) Socket() *Socket { return &Socket{endpoint: e} }
+
+// Listen registers a pool element on all addresses of the machine, on a port of the
+// system's choice, and returns its listening Socket.
+func (e *Endpoint) Listen(ctx context.Context, pool PoolHandle, pe PE) (*Socket, error) {
+	s := e.Socket()
+	if err := s.RegisterPE(ctx, pool, pe); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Bind chooses where the Socket will listen: "host:port", of which either part may
+// be empty (rsp_bind).
+func (s *Socket) Bind(address string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fresh(); err != nil {
+		return &OpError{Op: "bind", Err: err}
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return &OpError{Op: "bind", Err: err}
+	}
+	s.local = address
+	return nil
+}
+
+// fresh returns an error unless s has no role yet; s.mu is held.
+func (s *Socket) fresh() error {
+	if s.closed {
+		return net.ErrClosed
+	}
+	if s.session != nil || s.pe != nil {
+		return ErrNoRole
+	}
+	return nil
+}
+
+// Listen makes the Socket accept sessions, though nobody finds it until RegisterPE
+// (rsp_listen).
+func (s *Socket) Listen(ctx context.Context) error {
+	if err := s.listen(ctx); err != nil {
+		return &OpError{Op: "listen", Err: err}
+	}
+	return nil
+}
+
+func (s *Socket) listen(ctx context.Context) error {
+	s.mu.Lock()
+	err, local := s.fresh(), s.local
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	network := s.endpoint.networks[0]
+	at := protocol.TransportAddr{Protocol: network.Protocol()}
+	if local != "" {
+		if at, err = lookupAddr(ctx, network.Protocol(), local); err != nil {
+			return err
+		}
+	}
+	ln, err := network.Listen(ctx, at, s.endpoint.options)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	err = s.fresh()
+	if err == nil {
+		err = s.endpoint.add(s)
+	}
+	if err == nil {
+		pe := &poolElement{listener: ln}
+		pe.ctx, pe.cancel = context.WithCancelCause(context.Background())
+		s.pe = pe
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	return nil
+}
+
+// RegisterPE makes the Socket a pool element of a pool, after Listen if need be, and
+// waits until a registrar has taken it or ctx ends (rsp_register). From then on it stays
+// registered, whatever becomes of the registrar, until DeregisterPE or Close. Called again
+// with the same pool it tells a new policy, such as a new load. A refusal by the registrar gives an error
+// with a Cause, see CauseOf; if one comes later, AcceptSocket returns it.
+func (s *Socket) RegisterPE(ctx context.Context, pool PoolHandle, pe PE) error {
+	id, err := s.registerPE(ctx, pool, pe)
+	if err != nil {
+		return &OpError{Op: "register", Pool: pool, PE: id, Err: err}
+	}
+	return nil
+}
+
+func (s *Socket) registerPE(ctx context.Context, pool PoolHandle, pe PE) (PEID, error) {
+	if err := pool.Validate(); err != nil {
+		return pe.ID, err
+	}
+	s.mu.Lock()
+	listening := s.pe != nil
+	s.mu.Unlock()
+	if !listening {
+		if err := s.listen(ctx); err != nil {
+			return pe.ID, err
+		}
+	}
+	s.mu.Lock()
+	role := s.pe
+	first := role.pool == ""
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+		return pe.ID, net.ErrClosed
+	case first:
+		role.pool, role.id = pool, pe.ID
+		if role.id == 0 {
+			role.id = PEID(randomID())
+		}
+	case role.pool != pool || pe.ID != 0 && pe.ID != role.id:
+		s.mu.Unlock()
+		return pe.ID, ErrNoRole
+	}
+	id := role.id
+	s.mu.Unlock()
+
+	err := s.endpoint.register(ctx, pool, protocol.PoolElement{
+		ID: id, User: userTransport(role.listener), Policy: pe.Policy.wire(),
+	}, role.cancel)
+	if err != nil && first {
+		s.mu.Lock()
+		role.pool, role.id = "", 0
+		s.mu.Unlock()
+	}
+	return id, err
+}
+
+// userTransport is where a PE serves: data and control channel on one association.
+func userTransport(ln transport.Listener) protocol.TransportAddr {
+	user := ln.LocalAddr()
+	user.Use = protocol.DataAndControl
+	return user
+}
+
+// DeregisterPE takes the pool element out of its pool (rsp_deregister). It goes on
+// accepting sessions, from those who know its address. An error means that the registrar may find
+// out only by itself.
+func (s *Socket) DeregisterPE(ctx context.Context) error {
+	s.mu.Lock()
+	pe := s.pe
+	if pe == nil || pe.pool == "" {
+		s.mu.Unlock()
+		return &OpError{Op: "deregister", Err: ErrNoRole}
+	}
+	pool, id := pe.pool, pe.id
+	pe.pool = ""
+	s.mu.Unlock()
+	if err := s.endpoint.deregister(ctx, pool, id); err != nil {
+		return &OpError{Op: "deregister", Pool: pool, PE: id, Err: err}
+	}
+	return nil
+}
+
+// AcceptSocket waits for the next session with the pool element (rsp_accept).
+func (s *Socket) AcceptSocket(ctx context.Context) (*Socket, error) {
+	s.mu.Lock()
+	pe := s.pe
+	s.mu.Unlock()
+	if pe == nil {
+		return nil, &OpError{Op: "accept", Err: ErrNoRole}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(pe.ctx, func() { cancel(context.Cause(pe.ctx)) })()
+	assoc, err := pe.listener.Accept(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, &OpError{Op: "accept", Err: err}
+	}
+	accepted := s.endpoint.Socket()
+	accepted.session = newAcceptedSession(s.endpoint, assoc)
+	if err := s.endpoint.add(accepted); err != nil {
+		assoc.Abort()
+		return nil, &OpError{Op: "accept", Err: err}
+	}
+	return accepted, nil
+}
+
+// Accept is AcceptSocket for a net.Listener.
+func (s *Socket) Accept() (net.Conn, error) {
+	accepted, err := s.AcceptSocket(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	return accepted, nil
+}
+
+// Addr is LocalAddr for a net.Listener.
+func (s *Socket) Addr() net.Addr { return s.LocalAddr() }
+
+// LocalPE returns the pool element's identifier; 0 unless the Socket is one and
+// registered (rsp_getsockname).
+func (s *Socket) LocalPE() PEID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pe == nil {
+		return 0
+	}
+	return s.pe.id
+}
+
+// LocalAddr returns a PoolAddr: where the Socket listens, or the session's end here.
+func (s *Socket) LocalAddr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.pe != nil:
+		return poolAddr(s.pe.pool, s.pe.id, s.pe.listener.LocalAddr())
+	case s.session != nil:
+		return s.session.addr(transport.Assoc.LocalAddr, "", 0)
+	}
+	return PoolAddr{}
+}
+
+// closeTimeout bounds how long Close waits for a registrar.
+const closeTimeout = time.Second
+
+// Close ends the Socket. A pool element is deregistered first, which takes a second
+// at most, and its sessions live on; a session ends gracefully: what was written is still
+// delivered.
+func (s *Socket) Close() error { return s.end((*session).close, true) }
+
+// Abort ends the Socket abruptly: the peer of a session sees a loss, and a pool element stays in its pool
+// until the registrar finds out. It is there for tests of what happens then.
+func (s *Socket) Abort() error { return s.end((*session).abort, false) }
+
+func (s *Socket) end(endSession func(*session) error, deregister bool) error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return &OpError{Op: "close", Err: net.ErrClosed}
+	}
+	s.closed = true
+	session, pe := s.session, s.pe
+	s.mu.Unlock()
+	s.endpoint.remove(s)
+	if session != nil {
+		return endSession(session)
+	}
+	if pe == nil {
+		return nil
+	}
+	var errs []error
+	if pool, id := s.registeredAs(); deregister && pool != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		errs = append(errs, s.endpoint.deregister(ctx, pool, id))
+	}
+	pe.cancel(net.ErrClosed)
+	return errors.Join(append(errs, pe.listener.Close())...)
+}
+
+func (s *Socket) registeredAs() (PoolHandle, PEID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pe.pool, s.pe.id
+}
