@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type association struct {
 	ends  [2]*end
 	paths []link // the first is the one dialed
 	works []bool // which paths do
-	over  bool   // an end is over that its host may still know
+	ended bool   // an end is over that its host may still know
 }
 
 // end is one end of an association.
@@ -31,6 +32,7 @@ type association struct {
 //	 └──Close, Abort here; abort, loss─────────────────┘
 type end struct {
 	assoc         *association
+	number        uint64 // in the order of their making
 	host          *Host
 	peer          *end
 	tuple         tuple
@@ -59,10 +61,7 @@ func newAssoc(n *Network, d *dialing, far acceptor, to netip.AddrPort) (dialer, 
 	local := protocol.TransportAddr{Protocol: protocol.SCTP, Port: d.local.Port, Addrs: d.local.Addrs}
 	remote := protocol.TransportAddr{Protocol: protocol.SCTP, Port: to.Port(), Addrs: addrs}
 	a := &association{net: n, paths: pathsBetween(d.local.Addrs, addrs, to.Addr())}
-	a.works = make([]bool, len(a.paths))
-	for i, l := range a.paths {
-		a.works[i] = !n.cuts[l]
-	}
+	a.works = slices.Repeat([]bool{true}, len(a.paths))
 	dialer = a.newEnd(d.host, local, remote, d.opts)
 	acceptor = a.newEnd(peer, remote, local, opts)
 	dialer.tuple = tuple{local.Port, peer, remote.Port}
@@ -76,17 +75,18 @@ func newAssoc(n *Network, d *dialing, far acceptor, to netip.AddrPort) (dialer, 
 func (a *association) newEnd(h *Host, local, remote protocol.TransportAddr, opts transport.Options) *end {
 	e := &end{assoc: a, host: h, local: local, remote: remote, opts: opts, views: make([]pathView, len(a.paths))}
 	e.readable.L, e.writable.L = &a.mu, &a.mu
-	a.net.assocs++
-	e.random = rand.New(rand.NewPCG(a.net.config.Seed, a.net.assocs))
+	a.net.ends++
+	e.number = a.net.ends
+	e.random = rand.New(rand.NewPCG(a.net.config.Seed, e.number))
 	return e
 }
 
 // unlock unlocks a, and has the hosts forget ends that are over.
 func (a *association) unlock() {
-	over := a.over
-	a.over = false
+	ended := a.ended
+	a.ended = false
 	a.mu.Unlock()
-	if !over {
+	if !ended {
 		return
 	}
 	a.net.mu.Lock()
@@ -292,7 +292,7 @@ func (e *end) finish(err error) {
 // over notes that nothing more comes in, and why.
 func (e *end) over(err error) {
 	e.recvErr = err
-	e.assoc.over = true
+	e.assoc.ended = true
 	if e.timer != nil {
 		e.timer.Stop()
 	}

@@ -1,12 +1,12 @@
 package simnet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"net"
+	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
@@ -83,15 +83,19 @@ func (h *Host) Crash() {
 	}
 }
 
-// everything lists h's ends and listeners. The caller holds net.mu.
+// everything lists h's ends and listeners, a listener once for each of its
+// addresses. The caller holds net.mu.
 func (h *Host) everything() (ends []*end, listeners []*Listener) {
-	for _, e := range h.ends {
-		ends = append(ends, e)
+	for _, at := range slices.SortedFunc(maps.Keys(h.listeners), netip.AddrPort.Compare) {
+		listeners = append(listeners, h.listeners[at])
 	}
-	for _, l := range h.listeners {
-		listeners = append(listeners, l) // more than once if it has more addresses
-	}
-	return ends, listeners
+	return h.sortedEnds(), listeners
+}
+
+// sortedEnds lists h's ends in the order of their making, so that what befalls
+// them is the same in every run. The caller holds net.mu.
+func (h *Host) sortedEnds() []*end {
+	return slices.SortedFunc(maps.Values(h.ends), func(a, b *end) int { return cmp.Compare(a.number, b.number) })
 }
 
 // Listen opens a listener; its error says when an address is in use or not h's.
@@ -198,106 +202,4 @@ func (h *Host) Dial(ctx context.Context, remote protocol.TransportAddr, opts tra
 		return nil, fmt.Errorf("simnet: dial %v: %w", remote, err)
 	}
 	return h.dial(ctx, protocol.TransportAddr{Protocol: protocol.SCTP, Port: port, Addrs: h.addrs}, remote, opts)
-}
-
-// dialing is a Dial under way.
-type dialing struct {
-	host   *Host
-	local  protocol.TransportAddr
-	remote protocol.TransportAddr
-	opts   transport.Options
-	met    chan *end // gets the association when the peer's dial has met this one
-}
-
-func (d *dialing) endpoint() (*Host, []netip.Addr, transport.Options) {
-	return d.host, d.local.Addrs, d.opts
-}
-
-func (d *dialing) accepted(e *end) { d.met <- e }
-
-// dialingTo returns the dial of h that meets d, if there is one. Such a dial meets
-// one other at most. The caller holds net.mu.
-func (h *Host) dialingTo(d *dialing, to netip.AddrPort) *dialing {
-	i := slices.IndexFunc(h.dialings, func(o *dialing) bool {
-		return o.local.Port == to.Port() && o.remote.Port == d.local.Port &&
-			slices.ContainsFunc(o.remote.Addrs, func(a netip.Addr) bool { return slices.Contains(d.local.Addrs, a) })
-	})
-	if i < 0 || h.dialings[i] == d {
-		return nil
-	}
-	met := h.dialings[i]
-	h.dialings = slices.Delete(h.dialings, i, i+1)
-	return met
-}
-
-func (h *Host) dial(ctx context.Context, local, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
-	d := &dialing{host: h, local: local, remote: remote, opts: opts.WithDefaults(), met: make(chan *end, 1)}
-	h.net.mu.Lock()
-	h.dialings = append(h.dialings, d)
-	h.net.mu.Unlock()
-
-	e, err := d.handshake(ctx)
-
-	h.net.mu.Lock()
-	h.dialings = slices.DeleteFunc(h.dialings, func(o *dialing) bool { return o == d })
-	h.net.mu.Unlock()
-	if err != nil {
-		select { // met a dial of the peer, but too late
-		case met := <-d.met:
-			met.Abort()
-		default:
-		}
-		return nil, fmt.Errorf("simnet: dial %v: %w", remote, err)
-	}
-	return e, nil
-}
-
-// initAttempts is Max.Init.Retransmits (RFC 4960 section 15) and the first one.
-const initAttempts = 8 + 1
-
-func (d *dialing) handshake(ctx context.Context) (*end, error) {
-	if len(d.remote.Addrs) == 0 {
-		return nil, &net.AddrError{Err: "no address", Addr: d.remote.String()}
-	}
-	latency, rto := d.host.net.config.Latency, d.opts.RTOInitial
-	for attempt := range initAttempts {
-		to := netip.AddrPortFrom(d.remote.Addrs[attempt%len(d.remote.Addrs)], d.remote.Port)
-		if met, err := d.pause(ctx, 3*latency); met != nil || err != nil {
-			return met, err
-		}
-		e, err := d.host.net.connect(d, to)
-		switch {
-		case err == nil:
-			if _, err := d.pause(ctx, latency); err != nil {
-				e.Abort()
-				return nil, err
-			}
-			return e, nil
-		case err == errSilent:
-			if met, err := d.pause(ctx, rto); met != nil || err != nil {
-				return met, err
-			}
-			rto = min(2*rto, d.opts.RTOMax)
-		case attempt+1 >= len(d.remote.Addrs):
-			return nil, err
-		}
-	}
-	return nil, transport.ErrLost
-}
-
-// pause waits, unless ctx ends or the peer's dial meets this one.
-func (d *dialing) pause(ctx context.Context, wait time.Duration) (*end, error) {
-	if err := ctx.Err(); err != nil || wait == 0 {
-		return nil, err
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case met := <-d.met:
-		return met, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-timer.C:
-		return nil, nil
-	}
 }

@@ -116,6 +116,9 @@ func earlier(a, b time.Time) time.Time {
 
 // transmit sends m on its way to the peer.
 func (e *end) transmit(m message) {
+	if m.kind != data && e.peer.recvErr != nil {
+		return // the end of an end
+	}
 	delay := e.delay()
 	if delay == 0 && e.peer.flight.empty() && e.assoc.working() {
 		e.peer.arrive(m)

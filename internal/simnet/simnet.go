@@ -34,8 +34,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/rserpool/rsp/internal/transport"
 )
 
 var (
@@ -63,10 +61,10 @@ type Config struct {
 type Network struct {
 	config Config
 
-	mu     sync.Mutex // before that of a Listener, before that of an association
-	hosts  map[netip.Addr]*Host
-	cuts   map[link]bool
-	assocs uint64 // made until now
+	mu    sync.Mutex // before that of a Listener, before that of an association
+	hosts map[netip.Addr]*Host
+	cuts  map[link]bool
+	ends  uint64 // made until now
 }
 
 // link is the way between two addresses, the smaller one first.
@@ -132,7 +130,7 @@ func (n *Network) updatePaths(h *Host) {
 	if h == nil {
 		return
 	}
-	for _, e := range h.ends {
+	for _, e := range h.sortedEnds() {
 		dead := e.host.dead || e.peer.host.dead
 		e.assoc.setPaths(func(l link) bool { return !dead && !n.cuts[l] })
 	}
@@ -143,6 +141,9 @@ func (n *Network) updatePaths(h *Host) {
 func (n *Network) connect(d *dialing, to netip.AddrPort) (*end, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if met := d.takeMet(); met != nil {
+		return met, nil
+	}
 	if d.host.dead {
 		return nil, errDown
 	}
@@ -150,14 +151,9 @@ func (n *Network) connect(d *dialing, to netip.AddrPort) (*end, error) {
 	if peer == nil || peer.dead || n.cuts[linkOf(closest(d.local.Addrs, to.Addr()), to.Addr())] {
 		return nil, errSilent
 	}
-	collided := peer.dialingTo(d, to)
-	ln := peer.listeners[to]
-	if ln == nil && collided == nil {
+	far := peer.acceptorFor(d, to)
+	if far == nil {
 		return nil, errRefused
-	}
-	var far acceptor = ln
-	if collided != nil {
-		far = collided
 	}
 	mine, theirs := newAssoc(n, d, far, to)
 	if err := d.host.admit(mine); err != nil {
@@ -167,15 +163,10 @@ func (n *Network) connect(d *dialing, to netip.AddrPort) (*end, error) {
 		d.host.forget(mine)
 		return nil, err
 	}
+	mine.assoc.setPaths(func(l link) bool { return !n.cuts[l] })
+	d.host.stopDialing(d)
 	far.accepted(theirs)
 	return mine, nil
-}
-
-// acceptor is what gets the far end of a new association: a listener, or a dial the other way
-// at the same time (RFC 4960 section 5.2.1: both become one association).
-type acceptor interface {
-	endpoint() (host *Host, local []netip.Addr, opts transport.Options)
-	accepted(*end)
 }
 
 // closest returns the address of addrs with the longest prefix in common with to.

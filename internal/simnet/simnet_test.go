@@ -39,14 +39,12 @@ var configs = map[string]simnet.Config{
 }
 
 func TestSuite(t *testing.T) {
-	for name, config := range configs {
-		if config.Loss > 0 {
-			continue // takes its time, but in a bubble
-		}
-		t.Run(name, func(t *testing.T) {
-			transporttest.Run(t, func(*testing.T) transporttest.Setup { return suite(config) })
-		})
-	}
+	t.Run("Plain", func(t *testing.T) {
+		transporttest.Run(t, func(*testing.T) transporttest.Setup { return suite(configs["Plain"]) })
+	})
+	t.Run("Latency", func(t *testing.T) {
+		transporttest.Run(t, func(*testing.T) transporttest.Setup { return suite(configs["Latency"]) })
+	})
 }
 
 func TestSuiteInBubble(t *testing.T) {
@@ -55,13 +53,12 @@ func TestSuiteInBubble(t *testing.T) {
 			transporttest.RunInBubble(t, func(*testing.T) transporttest.Setup { return suite(config) })
 		})
 	}
-}
-
-func TestSuiteOnDefault(t *testing.T) {
-	transporttest.Run(t, func(*testing.T) transporttest.Setup {
+	t.Run("Default", func(t *testing.T) {
 		h := simnet.Default()
 		local := protocol.TransportAddr{Protocol: protocol.SCTP, Addrs: h.Addrs()}
-		return transporttest.Setup{Client: h, Server: h, ClientAddr: local, ServerAddr: local}
+		transporttest.RunInBubble(t, func(*testing.T) transporttest.Setup {
+			return transporttest.Setup{Client: h, Server: h, ClientAddr: local, ServerAddr: local}
+		})
 	})
 }
 
