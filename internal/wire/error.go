@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -43,6 +44,7 @@ func (d *Decoder) fail(cause protocol.Cause, pos int, what string) {
 // failParam is fail for a parameter that is to blame.
 func (d *Decoder) failParam(cause protocol.Cause, p param, what string) {
 	if d.err == nil {
-		d.err = &ParseError{Message: d.name, Offset: p.pos, What: fmt.Sprintf("parameter 0x%04x %s", uint16(p.number), what), Cause: cause, Data: p.tlv}
+		what = fmt.Sprintf("parameter 0x%04x %s", binary.BigEndian.Uint16(p.tlv), what)
+		d.err = &ParseError{Message: d.name, Offset: p.pos, What: what, Cause: cause, Data: p.tlv}
 	}
 }

@@ -306,3 +306,20 @@ func TestAcceptsBothForms(t *testing.T) {
 		}
 	}
 }
+
+// An error says in which message, where, what is wrong, and what is reported.
+func TestParseErrorText(t *testing.T) {
+	for _, test := range []struct {
+		bytes []byte
+		text  string
+	}{
+		{message(t, "0200", echoHandle), "ASAP_DEREGISTRATION at byte 16: message lacks its PE identifier (invalid message)"},
+		{message(t, "0500", "00090004"), "ASAP_HANDLE_RESOLUTION at byte 4: parameter 0x0009 has a wrong size (invalid parameter value): pool handle must have 1 to 32 bytes"},
+		{message(t, "7f00"), "ASAP message of unknown type at byte 0: message has type 0x7f (unrecognized message): unknown message type"},
+		{message(t, "0200", "40ff0004"), "ASAP_DEREGISTRATION at byte 4: parameter 0x40ff is unknown (unrecognized parameter)"},
+	} {
+		if _, err := new(Decoder).ASAP(test.bytes); err == nil || err.Error() != test.text {
+			t.Errorf("error is %q, want %q", err, test.text)
+		}
+	}
+}

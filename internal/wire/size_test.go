@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,45 @@ func TestLongest(t *testing.T) {
 	binary.BigEndian.PutUint16(over[6:], MaxMessage+3-4)
 	_, err = new(Decoder).ASAP(over)
 	wantError(t, "a length without room for padding", err, protocol.CauseInvalidMessage, "", false)
+}
+
+// A cookie over MaxCookie has no message.
+func TestCookieTooLong(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a cookie over MaxCookie was encoded")
+		}
+	}()
+	(&Cookie{make([]byte, MaxCookie+1)}).AppendTo(nil)
+}
+
+// What decoding allocates is in proportion to the message, whatever it says.
+func TestAllocationFitsMessage(t *testing.T) {
+	const most = 64 // bytes for a byte, all growing of slices included
+	for _, m := range []Message{
+		&ASAPError{slices.Repeat([]ErrorCause{{Code: protocol.CauseUnspecified}}, 20000)},
+		&ServerAnnounce{pr1, slices.Repeat([]protocol.TransportAddr{sctp(3863, 0, "10.50.0.1")}, 5000)},
+		&BusinessCard{"EchoPool", roundRobin, slices.Repeat([]protocol.PoolElement{registered(echoPE, 0)}, 2000)},
+	} {
+		b := m.AppendTo(nil)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := new(Decoder).ASAP(b); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+if got := after.TotalAlloc - before.TotalAlloc; got > most*uint64(len(b)) {
+			t.Errorf("%T of %d bytes takes %d", m, len(b), got)
+		}
+	}
+}
+
+// A line stays a line, however long the cookie.
+func TestTextOfLongCookie(t *testing.T) {
+	got := (&Cookie{make([]byte, 1000)}).String()
+	if want := "ASAP_COOKIE " + strings.Repeat("00", 40) + "... of 1000 bytes"; got != want {
+		t.Errorf("text is %q, want %q", got, want)
+	}
 }
 
 // The largest element that is decoded fits in every message that passes it on.

@@ -101,7 +101,7 @@ func (m *RegistrationResponse) AppendTo(b []byte) []byte {
 }
 
 func (m *RegistrationResponse) decode(flags uint8, r *reader) {
-	m.Reject = flags&flag != 0
+	m.Reject = flags&firstFlag != 0
 	m.Handle = r.poolHandle()
 	m.ID = r.peID()
 	m.Causes = r.causes()
@@ -180,7 +180,7 @@ func (m *HandleResolution) AppendTo(b []byte) []byte {
 }
 
 func (m *HandleResolution) decode(flags uint8, r *reader) {
-	*m = HandleResolution{Subscribe: flags&flag != 0, Handle: r.poolHandle()}
+	*m = HandleResolution{Subscribe: flags&firstFlag != 0, Handle: r.poolHandle()}
 	if p, ok := r.next(itemsTypes); ok {
 		m.Items = r.number(p)
 	}
@@ -249,7 +249,7 @@ func AppendResolution(b []byte, handle protocol.PoolHandle, policy protocol.Poli
 }
 
 func (m *HandleResolutionResponse) decode(flags uint8, r *reader) {
-	m.AcceptUpdates = flags&flag != 0
+	m.AcceptUpdates = flags&firstFlag != 0
 	m.Handle = r.poolHandle()
 	m.Policy = r.optionalPolicy()
 	m.Elements = r.elements((*reader).element)
@@ -296,7 +296,7 @@ func (m *EndpointKeepAlive) AppendTo(b []byte) []byte {
 }
 
 func (m *EndpointKeepAlive) decode(flags uint8, r *reader) {
-	*m = EndpointKeepAlive{Home: flags&flag != 0}
+	*m = EndpointKeepAlive{Home: flags&firstFlag != 0}
 	m.Registrar = protocol.RegistrarID(r.uint32())
 	m.Handle = r.poolHandle()
 	if p, ok := r.next(peIDTypes); ok {
