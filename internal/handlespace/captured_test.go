@@ -1,66 +1,11 @@
 package handlespace
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/rserpool/rsp/internal/protocol"
 )
-
-// ids prints the PE IDs of an answer as the captures write them.
-func ids(elements []*Element[int]) string {
-	var b strings.Builder
-	for i, el := range elements {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		fmt.Fprint(&b, uint32(el.ID))
-	}
-	return b.String()
-}
-
-// put registers a PE that must be accepted.
-func put(t testing.TB, s *Space[int], handle protocol.PoolHandle, id protocol.PEID, p protocol.Policy) *Element[int] {
-	t.Helper()
-	el, _, err := s.Put(handle, element(id, 1, p), Registered)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return el
-}
-
-// element returns what a PE with one SCTP address says of itself.
-func element(id protocol.PEID, home protocol.RegistrarID, p protocol.Policy) protocol.PoolElement {
-	return protocol.PoolElement{
-		ID: id, Home: home, Life: lifetime, Policy: p,
-		User: protocol.TransportAddr{Protocol: protocol.SCTP, Port: 7, Addrs: slices.Clone(address)},
-		ASAP: protocol.TransportAddr{Protocol: protocol.SCTP, Port: 3863, Addrs: slices.Clone(address)},
-	}
-}
-
-func roundRobin() protocol.Policy { return protocol.Policy{Type: protocol.RoundRobin} }
-
-func weightedRoundRobin(weight uint32) protocol.Policy {
-	return protocol.Policy{Type: protocol.WeightedRoundRobin, Weight: weight}
-}
-
-func weightedRandomly(weight uint32) protocol.Policy {
-	return protocol.Policy{Type: protocol.WeightedRandom, Weight: weight}
-}
-
-func priority(value uint32) protocol.Policy {
-	return protocol.Policy{Type: protocol.Priority, Priority: value}
-}
-
-func leastUsed(load uint32) protocol.Policy {
-	return protocol.Policy{Type: protocol.LeastUsed, Load: load}
-}
-
-func leastUsedDegradation(load, degradation uint32) protocol.Policy {
-	return protocol.Policy{Type: protocol.LeastUsedDegradation, Load: load, Degradation: degradation}
-}
 
 // captureStep is a request for some items and the PE IDs of the answer, or, when
 // register is set, a registration.
@@ -147,48 +92,4 @@ func TestCapturedSequences(t *testing.T) {
 			}
 		})
 	}
-}
-
-// RFC 5356 section 5.2.2: "When a pool element entry is added or updated by
-// registration or re-registration, this counter MUST be set to 0. When an entry
-// is selected for being returned to a pool user, the internal degradation counter
-// MUST be incremented by 1. [...] the selected pool element entries SHOULD have
-// the lowest possible sum of load value + degradation counter * load degradation
-// value."
-//
-// In units of 0x08000000, the PEs are 11 (load 2, degradation 2), 12 (2, 4) and
-// 13 (4, 1). Sums before each single selection, "last" being who was selected
-// longest ago:
-//
-//	11: 2  12: 2  13: 4   11 was registered before 12
-//	11: 4  12: 2  13: 4   12
-//	11: 4  12: 6  13: 4   13, last
-//	11: 4  12: 6  13: 5   11
-//	11: 6  12: 6  13: 5   13
-//	11: 6  12: 6  13: 6   12, last
-//	11: 6  12:10  13: 6   11, last
-//	11: 8  12:10  13: 6   13
-//
-// and 11: 8, 12: 10, 13: 7 afterwards. A request for three counts for all: 13 11
-// 12, then 11: 10, 12: 14, 13: 8. Of the next two, 13 and 11, each counts again:
-// 11: 12, 12: 14, 13: 9. A re-registration of 12, which says nothing new, sets
-// its sum to 2.
-func TestLeastUsedDegradationCounter(t *testing.T) {
-	s := New[int](Options{})
-	put(t, s, "pool", 11, leastUsedDegradation(0x10000000, 0x10000000))
-	put(t, s, "pool", 12, leastUsedDegradation(0x10000000, 0x20000000))
-	put(t, s, "pool", 13, leastUsedDegradation(0x20000000, 0x08000000))
-	check := func(items int, want string) {
-		t.Helper()
-		if got, _ := s.Select(nil, "pool", items); ids(got) != want {
-			t.Fatalf("Select(%d) = %q, want %q", items, ids(got), want)
-		}
-	}
-	for _, want := range []string{"11", "12", "13", "11", "13", "12", "11", "13"} {
-		check(1, want)
-	}
-	check(3, "13 11 12")
-	check(2, "13 11")
-	put(t, s, "pool", 12, leastUsedDegradation(0x10000000, 0x20000000))
-	check(3, "12 13 11")
 }

@@ -241,7 +241,7 @@ func (s *Space[V]) Select(dst []*Element[V], handle protocol.PoolHandle, n int) 
 	if p == nil {
 		return dst, false
 	}
-	return p.selector.pick(dst, min(n, len(p.elements)), s.increment), true
+	return p.selector.pick(dst, max(0, min(n, len(p.elements))), s.increment), true
 }
 
 func (s *Space[V]) tell(c Change[V]) {

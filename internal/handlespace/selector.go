@@ -9,7 +9,7 @@ type selector[V any] interface {
 	// renew is called when el, whose values are in place, was registered again;
 	// changed says whether its policy's values are new.
 	renew(el *Element[V], changed bool)
-	// pick appends n PEs to dst; n is at most the size of the pool. The first
+	// pick appends n PEs to dst; n is 0 to the size of the pool. The first
 	// increment of them make way for others at the next pick.
 	pick(dst []*Element[V], n, increment int) []*Element[V]
 }

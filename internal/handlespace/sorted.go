@@ -76,7 +76,7 @@ func (s *sorted[V]) renew(el *Element[V], changed bool) {
 // pick gets at the n-th PE by taking those before it out of the queue, to its
 // end; they come back once all have their new standings.
 func (s *sorted[V]) pick(dst []*Element[V], n, increment int) []*Element[V] {
-	if n <= 0 {
+	if n == 0 {
 		return dst
 	}
 	start, rest := len(dst), s.queue

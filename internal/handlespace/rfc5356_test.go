@@ -1,0 +1,224 @@
+package handlespace
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/rserpool/rsp/internal/protocol"
+)
+
+// RFC 5356 section 4.1.2: "On reception of a handle resolution request, the ENRP
+// server SHOULD return the pool elements from the circular list, starting with
+// head. Then the head SHOULD be advanced by one element."
+func TestRoundRobinHead(t *testing.T) {
+	s := New[int](Options{})
+	for id := range protocol.PEID(4) {
+		put(t, s, "pool", id+1, roundRobin())
+	}
+	wantSelected(t, s, 3, "1 2 3")
+	wantSelected(t, s, 3, "2 3 4")
+	s.Remove("pool", 3, Deregistered) // the head
+	wantSelected(t, s, 3, "4 1 2")
+	put(t, s, "pool", 5, roundRobin()) // the last of the list that now starts with 1
+	wantSelected(t, s, 4, "1 2 4 5")
+}
+
+// RFC 5356 section 4.1.3: "A pool user SHOULD use the list of pool elements
+// returned by the ENRP server in a round robin fashion, starting with the first."
+// A PU's cache therefore counts each PE of an answer as selected.
+func TestRoundRobinOfPoolUser(t *testing.T) {
+	s := New[int](Options{MaxIncrement: math.MaxInt})
+	for id := range protocol.PEID(4) {
+		put(t, s, "pool", id+1, roundRobin())
+	}
+	wantSelected(t, s, 3, "1 2 3")
+	wantSelected(t, s, 3, "4 1 2")
+	wantSelected(t, s, 100, "3 4 1 2")
+	wantSelected(t, s, 1, "3")
+}
+
+// RFC 5356 section 4.2.2: "The ratio of the number of occurrences of a pool
+// element to the list length is the same as the ratio of the weight of that pool
+// element to the sum of weights."
+func TestWeightedRoundRobinRatio(t *testing.T) {
+	s := New[int](Options{})
+	weights := []int{1, 7, 3, 20, 5}
+	for i, w := range weights {
+		put(t, s, "pool", protocol.PEID(i), weightedRoundRobin(uint32(w)))
+	}
+	const cycles = 10
+	turns := make([]int, len(weights))
+	for range cycles * (1 + 7 + 3 + 20 + 5) {
+		selected, _ := s.Select(nil, "pool", 1)
+		turns[selected[0].ID]++
+	}
+	for i, w := range weights {
+		if turns[i] != cycles*w {
+			t.Errorf("weight %d had %d turns in %d cycles", w, turns[i], cycles)
+		}
+	}
+}
+
+// The same section holds for a weight that is lowered: the PE does not get what is
+// left of its old one.
+func TestWeightedRoundRobinLoweredWeight(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 1, weightedRoundRobin(1_000_000))
+	put(t, s, "pool", 2, weightedRoundRobin(1))
+	put(t, s, "pool", 1, weightedRoundRobin(1))
+	turns := make(map[protocol.PEID]int)
+	for range 100 {
+		selected, _ := s.Select(nil, "pool", 1)
+		turns[selected[0].ID]++
+	}
+	if turns[1] < 49 || turns[1] > 51 {
+		t.Errorf("turns are %v, want half of 100 for each", turns)
+	}
+}
+
+// RFC 5356 section 4.5.2: "The ENRP server MUST select the pool elements with the
+// highest priorities. They MUST be reported in decreasing order."
+func TestPriorityOrder(t *testing.T) {
+	s := New[int](Options{})
+	for id, value := range []uint32{7, 0, math.MaxUint32, 3, math.MaxUint32 - 1} {
+		put(t, s, "pool", protocol.PEID(id), priority(value))
+	}
+	wantSelected(t, s, 5, "2 4 0 3 1")
+	wantSelected(t, s, 2, "2 4")
+}
+
+// RFC 5356 section 5.1.2: "If there is a choice of equal-loaded pool elements,
+// round robin selection SHOULD be made among these elements. The returned list of
+// pool elements MUST be sorted in ascending order by load value."
+func TestLeastUsedOrder(t *testing.T) {
+	s := New[int](Options{})
+	for id, load := range []uint32{5, 5, 0, math.MaxUint32, 5} {
+		put(t, s, "pool", protocol.PEID(id), leastUsed(load))
+	}
+	wantSelected(t, s, 5, "2 0 1 4 3")
+	s.Remove("pool", 2, Deregistered)
+	wantSelected(t, s, 1, "0")
+	wantSelected(t, s, 1, "1")
+	wantSelected(t, s, 1, "4")
+	wantSelected(t, s, 4, "0 1 4 3")
+}
+
+// RFC 5356 section 5.2.2: "When a pool element entry is added or updated by
+// registration or re-registration, this counter MUST be set to 0. When an entry
+// is selected for being returned to a pool user, the internal degradation counter
+// MUST be incremented by 1. [...] the selected pool element entries SHOULD have
+// the lowest possible sum of load value + degradation counter * load degradation
+// value."
+//
+// In units of 0x08000000, the PEs are 11 (load 2, degradation 2), 12 (2, 4) and
+// 13 (4, 1). Sums before each single selection, "last" being who was selected
+// longest ago:
+//
+//	11: 2  12: 2  13: 4   11 was registered before 12
+//	11: 4  12: 2  13: 4   12
+//	11: 4  12: 6  13: 4   13, last
+//	11: 4  12: 6  13: 5   11
+//	11: 6  12: 6  13: 5   13
+//	11: 6  12: 6  13: 6   12, last
+//	11: 6  12:10  13: 6   11, last
+//	11: 8  12:10  13: 6   13
+//
+// and 11: 8, 12: 10, 13: 7 afterwards. A request for three counts for all: 13 11
+// 12, then 11: 10, 12: 14, 13: 8. Of the next two, 13 and 11, each counts again:
+// 11: 12, 12: 14, 13: 9. A re-registration of 12, which says nothing new, sets
+// its sum to 2.
+func TestLeastUsedDegradationCounter(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 11, leastUsedDegradation(0x10000000, 0x10000000))
+	put(t, s, "pool", 12, leastUsedDegradation(0x10000000, 0x20000000))
+	put(t, s, "pool", 13, leastUsedDegradation(0x20000000, 0x08000000))
+	for _, want := range []string{"11", "12", "13", "11", "13", "12", "11", "13"} {
+		wantSelected(t, s, 1, want)
+	}
+	wantSelected(t, s, 3, "13 11 12")
+	wantSelected(t, s, 2, "13 11")
+	put(t, s, "pool", 12, leastUsedDegradation(0x10000000, 0x20000000))
+	wantSelected(t, s, 3, "12 13 11")
+}
+
+// The sum of load and counted degradations may be beyond 100 %, and even then the
+// lowest sum counts: with a degradation twice as large, PE 1 has half the turns.
+func TestLeastUsedDegradationBeyondFullLoad(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 1, leastUsedDegradation(math.MaxUint32, 0xfffffffe))
+	put(t, s, "pool", 2, leastUsedDegradation(math.MaxUint32, 0x7fffffff))
+	for _, want := range []string{"1", "2", "2", "1", "2", "2", "1"} {
+		wantSelected(t, s, 1, want)
+	}
+}
+
+// RFC 5356 section 4.4.2: "Each element MUST NOT be reported more than once to the
+// pool user. The probability of selecting a pool element should be the ratio of
+// the weight of that pool element to the sum of weights." The first of two drawn
+// PEs follows this ratio, the second the ratio among the others. Random is the
+// same "having all weights set to 1" (section 4.4.1).
+func TestRandomProbabilities(t *testing.T) {
+	tests := []struct {
+		name    string
+		policy  func(weight uint32) protocol.Policy
+		weights []uint32
+		limit   float64 // of chi-square, exceeded with a probability of 0.001
+	}{
+		{"Random", func(uint32) protocol.Policy { return protocol.Policy{Type: protocol.Random} },
+			[]uint32{1, 1, 1, 1, 1}, 43.82}, // 20 pairs
+		{"WeightedRandom", weightedRandomly, []uint32{3, 0, 1, 10, 2}, 31.26}, // 12 pairs
+		{"WeightedRandom, largest weights", weightedRandomly,
+			[]uint32{math.MaxUint32, math.MaxUint32, math.MaxUint32}, 20.52}, // 6 pairs
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := New[int](Options{Rand: rand.NewPCG(7, 11)})
+			for id, w := range tt.weights {
+				put(t, s, "pool", protocol.PEID(id), tt.policy(w))
+			}
+			const draws = 100_000
+			observed := make(map[string]int)
+			for range draws {
+				selected, _ := s.Select(nil, "pool", 2)
+				observed[ids(selected)]++
+			}
+			if chi := chiSquare(observed, pairProbabilities(tt.weights), draws); chi > tt.limit {
+				t.Errorf("chi-square is %.2f, want at most %.2f; pairs were %v", chi, tt.limit, observed)
+			}
+		})
+	}
+}
+
+// pairProbabilities returns how likely each ordered pair of PEs is.
+func pairProbabilities(weights []uint32) map[string]float64 {
+	total := 0.0
+	for _, w := range weights {
+		total += float64(w)
+	}
+	probabilities := make(map[string]float64)
+	for i, wi := range weights {
+		for j, wj := range weights {
+			if i != j && wi > 0 && wj > 0 {
+				probabilities[fmt.Sprint(i, " ", j)] = float64(wi) / total * float64(wj) / (total - float64(wi))
+			}
+		}
+	}
+	return probabilities
+}
+
+// chiSquare is infinite when something impossible was observed.
+func chiSquare(observed map[string]int, probabilities map[string]float64, draws int) float64 {
+	chi := 0.0
+	for pair := range observed {
+		if probabilities[pair] == 0 {
+			return math.Inf(1)
+		}
+	}
+	for pair, p := range probabilities {
+		expected := p * float64(draws)
+		chi += (float64(observed[pair]) - expected) * (float64(observed[pair]) - expected) / expected
+	}
+	return chi
+}
