@@ -264,12 +264,15 @@ func (e *end) powerOff() {
 	e.finish(net.ErrClosed)
 }
 
-// forsaken reports whether nothing of the peer is left, not even under way, and
-// ends e if so. The caller holds net.mu, and forgets e itself.
-func (e *end) forsaken() bool {
+// givesWay reports whether e is over, and ends it when nothing of its peer is left,
+// not even under way. The caller holds net.mu, and forgets e itself.
+func (e *end) givesWay() bool {
 	e.assoc.mu.Lock()
 	defer e.assoc.mu.Unlock()
-	if e.peer.recvErr == nil || !e.flight.empty() {
+	switch {
+	case e.recvErr != nil:
+		return true
+	case e.peer.recvErr == nil || !e.flight.empty():
 		return false
 	}
 	e.finish(transport.ErrAborted)

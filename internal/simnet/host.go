@@ -171,11 +171,11 @@ func (h *Host) release(port uint16) {
 	}
 }
 
-// admit enters a new end. One that the peer does not know any more gives way, as
-// when a peer restarts (RFC 4960 section 5.2). The caller holds net.mu.
+// admit enters a new end. One that is over, or that the peer does not know any more,
+// gives way, as when a peer restarts (RFC 4960 section 5.2). The caller holds net.mu.
 func (h *Host) admit(e *end) error {
 	if old := h.ends[e.tuple]; old != nil {
-		if !old.forsaken() {
+		if !old.givesWay() {
 			return errInUse
 		}
 		h.forget(old)
