@@ -18,7 +18,7 @@ type Decoder struct {
 	err          *ParseError
 	unrecognized [][]byte
 	body         reader
-	handles      interned
+	strings      interned
 
 	// What the slices of the last message are cut from.
 	addrs      []netip.Addr

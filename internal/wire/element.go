@@ -127,9 +127,9 @@ func (w *writer) element(e *protocol.PoolElement) {
 func (r *reader) element(p param, e *protocol.PoolElement) {
 	*e = protocol.PoolElement{}
 	in := r.inside(p, 12)
-	e.ID = protocol.PEID(in.uint32At(p, 0))
-	e.Home = protocol.RegistrarID(in.uint32At(p, 4))
-	e.Life = time.Duration(in.uint32At(p, 8)) * time.Millisecond
+	e.ID = protocol.PEID(in.uint32())
+	e.Home = protocol.RegistrarID(in.uint32())
+	e.Life = time.Duration(in.uint32()) * time.Millisecond
 	if user, ok := in.need(transportTypes, "user transport"); ok {
 		in.transport(user, &e.User)
 	}
@@ -140,14 +140,6 @@ func (r *reader) element(p param, e *protocol.PoolElement) {
 		in.transport(asap, &e.ASAP)
 	}
 	in.close()
-}
-
-// uint32At reads a field of p's fixed part, whose size inside has checked.
-func (r *reader) uint32At(p param, at int) uint32 {
-	if r.d.err != nil {
-		return 0
-	}
-	return binary.BigEndian.Uint32(p.value()[at:])
 }
 
 // peerElement is element for a message from a registrar, which must say who

@@ -35,7 +35,7 @@ func (r *reader) handle(p param) protocol.PoolHandle {
 		r.d.err.Err = protocol.ErrPoolHandle
 		return ""
 	}
-	return protocol.PoolHandle(r.d.handles.get(p.value()))
+	return protocol.PoolHandle(r.d.strings.get(p.value()))
 }
 
 // ServerInformation is a Server Information parameter (RFC 5354 section 3.11).
@@ -54,8 +54,6 @@ type ServerInformation struct {
 	Transport protocol.TransportAddr
 }
 
-// Server Information parameter (RFC 5354 section 3.11).
-
 func (w *writer) server(s *ServerInformation) {
 	start := w.open(paramServerInfo)
 	w.uint32(uint32(s.ID))
@@ -66,7 +64,7 @@ func (w *writer) server(s *ServerInformation) {
 func (r *reader) server(p param, s *ServerInformation) {
 	*s = ServerInformation{}
 	in := r.inside(p, 4)
-	s.ID = protocol.RegistrarID(in.uint32At(p, 0))
+	s.ID = protocol.RegistrarID(in.uint32())
 	if transport, ok := in.need(transportTypes, "server transport"); ok {
 		in.transport(transport, &s.Transport)
 	}

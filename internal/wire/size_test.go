@@ -110,7 +110,7 @@ func TestAllocationFitsMessage(t *testing.T) {
 			t.Fatal(err)
 		}
 		runtime.ReadMemStats(&after)
-if got := after.TotalAlloc - before.TotalAlloc; got > most*uint64(len(b)) {
+		if got := after.TotalAlloc - before.TotalAlloc; got > most*uint64(len(b)) {
 			t.Errorf("%T of %d bytes takes %d", m, len(b), got)
 		}
 	}
@@ -166,7 +166,7 @@ func TestLife(t *testing.T) {
 // share one.
 func TestInterned(t *testing.T) {
 	var d Decoder
-	for i := range 10 * len(d.handles) {
+	for i := range 10 * len(d.strings) {
 		want := protocol.PoolHandle(fmt.Sprintf("pool %d", i))
 		m, err := d.ASAP((&HandleResolution{Handle: want}).AppendTo(nil))
 		if err != nil {

@@ -96,17 +96,15 @@ type reader struct {
 	pos, end int
 }
 
-// inside returns a reader for p's value behind a fixed part of n bytes, which must
-// be there.
+// inside returns a reader for p's value, which must have n bytes at least.
 func (r *reader) inside(p param, n int) reader {
 	if len(p.value()) < n {
 		r.d.failParam(protocol.CauseInvalidValues, p, "is too short")
-		return reader{d: r.d}
 	}
-	return reader{d: r.d, pos: p.pos + 4 + n, end: p.pos + len(p.tlv)}
+	return reader{d: r.d, pos: p.pos + 4, end: p.pos + len(p.tlv)}
 }
 
-// fixed returns the next n bytes, which stand outside of parameters. It returns
+// fixed returns the next n bytes, which are a field and not a parameter. It returns
 // nil after a failure.
 func (r *reader) fixed(n int) []byte {
 	if r.d.err != nil {
@@ -176,7 +174,7 @@ func (r *reader) peek() (p param, typ paramType, ok bool) {
 		r.d.fail(protocol.CauseInvalidValue, r.pos, "has a parameter that ends behind it")
 		return param{}, 0, false
 	}
-	return param{number: typ &^ actionMask, tlv: rest[:length], pos: r.pos}, typ, true
+	return param{number: typ &^ actionMask, tlv: rest[:length:length], pos: r.pos}, typ, true
 }
 
 // unknownParam does what a parameter's action bits ask (RFC 5354 section 3).

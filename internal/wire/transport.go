@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -87,17 +86,13 @@ func (r *reader) transport(p param, a *protocol.TransportAddr) {
 		fixed = 8
 	}
 	in := r.inside(p, fixed)
-	if r.d.err != nil {
-		return
-	}
-	v := p.value()
-	a.Port = binary.BigEndian.Uint16(v)
+	a.Port = in.uint16()
 	// RSPLIB reads every other value as data only.
-	if hasUse(a.Protocol) && binary.BigEndian.Uint16(v[2:]) == uint16(protocol.DataAndControl) {
+	if in.uint16() == uint16(protocol.DataAndControl) && hasUse(a.Protocol) {
 		a.Use = protocol.DataAndControl
 	}
 	if a.Protocol == protocol.DCCP {
-		a.ServiceCode = binary.BigEndian.Uint32(v[4:])
+		a.ServiceCode = in.uint32()
 	}
 	a.Addrs = in.addrs(p)
 }
@@ -129,5 +124,5 @@ func (r *reader) opaque(p param, b []byte) string {
 		r.d.failParam(protocol.CauseInvalidValue, p, "is too long")
 		return ""
 	}
-	return r.d.handles.get(b)
+	return r.d.strings.get(b)
 }
