@@ -1,0 +1,156 @@
+package asap
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/rserpool/rsp/internal/handlespace"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/wire"
+)
+
+// Watch is what the home registrar of a PE knows beside its registration (RFC 5352
+// sections 3.4 and 3.5). The zero value is the Watch of a PE that has its home
+// elsewhere.
+//
+//	              registration
+//	                   |
+//	                   v
+//	+-----------> watchQuiet <--------------------------+
+//	|                  |                                |
+//	|                  | transmission interval is over, |
+//	| reregistration   | or somebody reports the PE:    | ENDPOINT_KEEP_ALIVE_ACK,
+//	|                  | send ENDPOINT_KEEP_ALIVE       | or reregistration
+//	|                  v                                |
+//	+-----------> watchAsked ---------------------------+
+//	                   |
+//	                   | timeout interval is over: abort the association
+//	                   v
+//	                removed, with all PEs of the association
+//
+// From either state a PE is also removed by its deregistration, the end of its
+// association, and the last bad report of MaxBadPEReports.
+type Watch struct {
+	Since time.Time // of the first registration here
+
+	state    watchState
+	deadline time.Time  // of the state
+	position int        // in watchQueue
+	assoc    *homeAssoc // that it is registered over
+	slot     int        // in assoc.elements
+	reports  int        // ENDPOINT_UNREACHABLE received about it
+}
+
+type watchState uint8
+
+const (
+	watchNone  watchState = iota
+	watchQuiet            // nothing is asked; deadline is when it will be
+	watchAsked            // a keep-alive is under way; deadline is when the PE counts as lost
+)
+
+// becomeQuiet leaves el alone for the transmission interval.
+func (h *Home) becomeQuiet(now time.Time, el *Element) {
+	el.Value.state = watchQuiet
+	h.watches.set(el, now.Add(h.spread(h.cfg.EndpointKeepAliveTransmissionInterval)))
+}
+
+// becomeAsked asks el for a sign of life.
+func (h *Home) becomeAsked(now time.Time, el *Element) {
+	el.Value.state = watchAsked
+	h.watches.set(el, now.Add(h.cfg.EndpointKeepAliveTimeoutInterval))
+	h.stats.KeepAlives++
+	h.answers.keepAlive = wire.EndpointKeepAlive{Registrar: h.cfg.ID, Handle: el.Handle, ID: el.ID}
+	h.effects.Send(el.Value.assoc.id, protocol.PPIDASAP, &h.answers.keepAlive)
+}
+
+// watchExpired acts on the deadline of el. Like RSPLIB it takes a PE that does not
+// answer for the end of its association, and so of all PEs there.
+func (h *Home) watchExpired(now time.Time, el *Element) {
+	if el.Value.state == watchQuiet {
+		h.becomeAsked(now, el)
+		return
+	}
+	a := el.Value.assoc
+	h.lose(el, handlespace.KeepAliveLost)
+	h.abort(a)
+}
+
+// spread varies an interval by an eighth to either side: keep-alives of PEs that came
+// together must not stay together (RFC 5352 section 3.5), and RSPLIB varies its timers
+// so.
+func (h *Home) spread(interval time.Duration) time.Duration {
+	return interval + time.Duration((h.cfg.Rand.Float64()-0.5)*float64(interval)/4)
+}
+
+// handleKeepAliveAck: only the association that the PE is registered over vouches for
+// it. RSPLIB takes an acknowledgement from anywhere, and so lets anybody keep a dead PE
+// in its pool.
+func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointKeepAliveAck) {
+	el := h.space.Get(m.Handle, m.ID)
+	if el == nil || el.Value.assoc != a || el.Value.state != watchAsked {
+		h.stats.Ignored++
+		return
+	}
+	h.stats.KeepAliveAcks++
+	h.becomeQuiet(now, el)
+}
+
+// handleUnreachable counts a report, and has the PE prove that it lives (RFC 5352 section
+// 3.5). Like RSPLIB it removes the PE when the reports reach MaxBadPEReports, not
+// when they exceed it. Nobody gets an answer.
+func (h *Home) handleUnreachable(now time.Time, m *wire.EndpointUnreachable) {
+	el := h.space.Get(m.Handle, m.ID)
+	if el == nil || el.Value.state == watchNone {
+		h.stats.Ignored++
+		return
+	}
+	h.stats.FailureReports++
+	el.Value.reports++
+	switch {
+	case el.Value.reports >= h.cfg.MaxBadPEReports:
+		h.lose(el, handlespace.ReportedUnreachable)
+	case el.Value.state == watchQuiet:
+		h.becomeAsked(now, el)
+	}
+}
+
+// watchQueue is a heap of the PEs registered here by their deadlines.
+type watchQueue []*Element
+
+// set gives el a new deadline, and a place if it has none.
+func (q *watchQueue) set(el *Element, deadline time.Time) {
+	el.Value.deadline = deadline
+	if w := &el.Value; w.position < len(*q) && (*q)[w.position] == el {
+		heap.Fix(q, w.position)
+		return
+	}
+	heap.Push(q, el)
+}
+
+func (q *watchQueue) remove(el *Element) { heap.Remove(q, el.Value.position) }
+
+func (q watchQueue) Len() int { return len(q) }
+
+func (q watchQueue) Less(i, j int) bool {
+	return q[i].Value.deadline.Before(q[j].Value.deadline)
+}
+
+func (q watchQueue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].Value.position, q[j].Value.position = i, j
+}
+
+func (q *watchQueue) Push(x any) {
+	el := x.(*Element)
+	el.Value.position = len(*q)
+	*q = append(*q, el)
+}
+
+func (q *watchQueue) Pop() any {
+	last := len(*q) - 1
+	el := (*q)[last]
+	(*q)[last] = nil
+	*q = (*q)[:last]
+	return el
+}
