@@ -67,10 +67,7 @@ func testDeadline(tb testing.TB) (time.Time, bool) {
 // writeInit writes into dir what the guest runs as its first process.
 func writeInit(tb testing.TB, dir string, args []string) {
 	tb.Helper()
-	binary, err := os.Executable()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	binary := testBinary(tb, dir)
 	work, err := os.Getwd()
 	if err != nil {
 		tb.Fatal(err)
@@ -98,6 +95,25 @@ func writeInit(tb testing.TB, dir string, args []string) {
 	if err := os.Symlink("/usr/lib/uml/modules", filepath.Join(dir, "lib", "modules")); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// testBinary is what runs in the guest: this test binary, or without the race detector
+// another of the same package. User-Mode Linux gives a process 512 GiB of addresses, the detector needs
+// more.
+func testBinary(tb testing.TB, dir string) string {
+	tb.Helper()
+	if !raceEnabled {
+		binary, err := os.Executable()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return binary
+	}
+	binary := filepath.Join(dir, "test")
+	if out, err := exec.Command("go", "test", "-race=false", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
+		tb.Fatalf("building the test without the race detector: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // quote makes words of a shell script.

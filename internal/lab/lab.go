@@ -11,8 +11,8 @@
 //		})
 //	}
 //
-// The guest runs the very test binary that calls it, with its race detector if it
-// has one. Tests skip when the machine lacks a tool, and name it; with RSP_LAB=required
+// The guest runs the very test binary that calls it, or one built anew if that has the race
+// detector, which does not work there. Tests skip when the machine lacks a tool, and name it; with RSP_LAB=required
 // in the environment they fail instead. A guest starts in 2 to 3 seconds and its
 // system calls are slow, so let the subtests of one test share one guest.
 //

@@ -8,7 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var outcome = flag.String("lab.outcome", "", "how TestHelper ends in its guest (used by TestOutcome)")
 

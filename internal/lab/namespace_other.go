@@ -1,0 +1,7 @@
+//go:build !linux
+
+package lab
+
+import "errors"
+
+func inNamespace(string, func()) error { return errors.ErrUnsupported }
