@@ -45,6 +45,11 @@ func (a *assoc) checkDeadline(d *deadline) {
 	}
 }
 
+// hasPassed does not rely on the timer, which may be a little late. a.mu is held.
+func (d *deadline) hasPassed() bool {
+	return d.passed || !d.at.IsZero() && !time.Now().Before(d.at)
+}
+
 // stop ends d for good. a.mu of its assoc is held.
 func (d *deadline) stop() {
 	d.at = time.Time{}

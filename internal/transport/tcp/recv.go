@@ -20,7 +20,7 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 			return 0, transport.RecvInfo{}, net.ErrClosed
 		case !ready && a.peerEnd != nil:
 			return 0, transport.RecvInfo{}, a.peerEnd
-		case a.readDeadline.passed:
+		case a.readDeadline.hasPassed():
 			return 0, transport.RecvInfo{}, os.ErrDeadlineExceeded
 		case ready:
 			n, info := a.deliver(b)

@@ -24,7 +24,7 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		if err := a.sendError(); err != nil {
 			return err
 		}
-		if a.writeDeadline.passed {
+		if a.writeDeadline.hasPassed() {
 			return os.ErrDeadlineExceeded
 		}
 		if a.inFlight+dataHeaderLen+len(b) <= window {

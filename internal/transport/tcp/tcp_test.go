@@ -25,7 +25,3 @@ func loopback() transporttest.Setup {
 func TestTransport(t *testing.T) {
 	transporttest.Run(t, func(*testing.T) transporttest.Setup { return loopback() })
 }
-
-func BenchmarkTransport(b *testing.B) {
-	transporttest.Bench(b, func(*testing.B) transporttest.Setup { return loopback() })
-}
