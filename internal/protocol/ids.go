@@ -44,13 +44,13 @@ func (id RegistrarID) String() string { return fmt.Sprintf("0x%08x", uint32(id))
 // in host byte order.
 type PPID uint32
 
-// Payload protocol identifiers (RFC 5352 section 6, RFC 5353 section 7).
+// Payload protocol identifiers (RFC 5352 section 8.3, RFC 5353 section 5.4).
 const (
 	PPIDASAP PPID = 11
 	PPIDENRP PPID = 12
 )
 
-// Well-known ports (RFC 5352 section 6.2, RFC 5353 section 7.2). The TCP mapping uses
+// Well-known ports (RFC 5352 section 8.2, RFC 5353 section 5.3). The TCP mapping uses
 // the same numbers as SCTP.
 const (
 	PortASAP uint16 = 3863
