@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -370,6 +371,14 @@ func TestAddressInUse(t *testing.T) {
 // time, without an answer."
 func TestDialInVain(t *testing.T) {
 	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+		remote := w.ln.LocalAddr()
+		remote.Addrs = []netip.Addr{w.client.Addrs()[0], remote.Addrs[0]}
+		refused, err := w.client.Dial(w.Context(), remote, transport.Options{})
+		if err != nil || time.Since(w.start) != 0 {
+			w.Fatalf("first address refuses: %v after %v", err, time.Since(w.start))
+		}
+		refused.Close()
+
 		w.cut(0)
 		a, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
 		if err != nil || time.Since(w.start) != time.Second {

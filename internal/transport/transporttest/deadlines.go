@@ -77,11 +77,29 @@ func testFullBufferDeadline(t *testing.T, a, b transport.Assoc) {
 	want(t, b, []byte("last"))
 }
 
+// "bound the calls that wait, and those that wait already".
+func testWriteDeadlineWhileWaiting(t *testing.T, a, b transport.Assoc) {
+	sending := sendUntilError(a, fill(t, a))
+	wantWaiting(t, "Send", sending)
+	a.SetWriteDeadline(time.Now())
+	s := <-sending
+	if !errors.Is(s.err, os.ErrDeadlineExceeded) {
+		t.Errorf("Send: %v", s.err)
+	}
+	a.SetDeadline(time.Time{})
+	for i := range s.sent {
+		want(t, b, message(i, fillSize))
+	}
+	send(t, a, []byte("last"))
+	want(t, b, []byte("last"))
+}
+
 // A Send that blocks goes on when the peer reads.
 func testFullBufferResumes(t *testing.T, a, b transport.Assoc) {
 	sent := fill(t, a)
 	resumed := make(chan error, 1)
 	go func() { resumed <- a.Send(message(sent, fillSize), transport.SendInfo{}) }()
+	wantWaiting(t, "Send", resumed)
 	for i := range sent + 1 {
 		want(t, b, message(i, fillSize))
 	}
@@ -158,11 +176,7 @@ func startRecv(a transport.Assoc, buf []byte) <-chan recvResult {
 // "bound the calls that wait, and those that wait already".
 func testReadDeadlineWhileWaiting(t *testing.T, a, b transport.Assoc) {
 	done := startRecv(a, make([]byte, 10))
-	select {
-	case r := <-done:
-		t.Fatalf("Recv before anything was sent: %+v", r)
-	case <-time.After(moment):
-	}
+	wantWaiting(t, "Recv", done)
 	a.SetReadDeadline(time.Now())
 	if r := <-done; !errors.Is(r.err, os.ErrDeadlineExceeded) {
 		t.Errorf("Recv: %+v", r)

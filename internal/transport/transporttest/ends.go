@@ -94,6 +94,8 @@ func testUnblocks(end func(transport.Assoc) error) func(*testing.T, transport.As
 	return func(t *testing.T, a, _ transport.Assoc) {
 		received := startRecv(a, make([]byte, 10))
 		sent := sendUntilError(a, fill(t, a))
+		wantWaiting(t, "Recv", received)
+		wantWaiting(t, "Send", sent)
 		if err := end(a); err != nil {
 			t.Error(err)
 		}
@@ -112,6 +114,7 @@ func testUnblocks(end func(transport.Assoc) error) func(*testing.T, transport.As
 // more what it has sent.
 func testCloseEndsPeersSend(t *testing.T, a, b transport.Assoc) {
 	sent := sendUntilError(b, fill(t, b))
+	wantWaiting(t, "Send", sent)
 	if err := a.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -148,6 +151,7 @@ func testShutdown(t *testing.T, a, b transport.Assoc) {
 // before is delivered.
 func testShutdownUnblocksSend(t *testing.T, a, b transport.Assoc) {
 	sending := sendUntilError(a, fill(t, a))
+	wantWaiting(t, "Send", sending)
 	if err := a.Shutdown(); err != nil {
 		t.Errorf("Shutdown: %v", err)
 	}
@@ -190,6 +194,8 @@ func testAbortMetBySend(t *testing.T, a, b transport.Assoc) {
 func testAbortWhileBlocked(t *testing.T, a, b transport.Assoc) {
 	received := startRecv(b, make([]byte, 10))
 	sent := sendUntilError(b, fill(t, b))
+	wantWaiting(t, "Recv", received)
+	wantWaiting(t, "Send", sent)
 	if err := a.Abort(); err != nil {
 		t.Errorf("Abort: %v", err)
 	}

@@ -120,11 +120,7 @@ func testAcceptContext(t *testing.T, s Setup) {
 		_, err := ln.Accept(waiting)
 		accepted <- err
 	}()
-	select {
-	case err := <-accepted:
-		t.Fatalf("Accept did not wait: %v", err)
-	case <-time.After(moment):
-	}
+	wantWaiting(t, "Accept", accepted)
 	cancel()
 	if err := <-accepted; !errors.Is(err, context.Canceled) {
 		t.Errorf("Accept, cancelled while it waits: %v", err)
@@ -226,11 +222,7 @@ func testListenerClose(t *testing.T, s Setup) {
 			accepted <- err
 		}()
 	}
-	select {
-	case err := <-accepted:
-		t.Fatalf("Accept did not wait: %v", err)
-	case <-time.After(moment):
-	}
+	wantWaiting(t, "Accept", accepted)
 	if err := ln.Close(); err != nil {
 		t.Errorf("Close: %v", err)
 	}

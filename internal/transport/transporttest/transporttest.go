@@ -85,6 +85,7 @@ var cases = []testCase{
 
 	{name: "FullBufferDeadline", assoc: testFullBufferDeadline},
 	{name: "FullBufferResumes", assoc: testFullBufferResumes},
+	{name: "WriteDeadlineWhileWaiting", assoc: testWriteDeadlineWhileWaiting},
 	{name: "WriteDeadlinePast", assoc: testWriteDeadlinePast},
 	{name: "ReadDeadlinePast", assoc: testReadDeadlinePast},
 	{name: "ReadDeadlineFuture", assoc: testReadDeadlineFuture},
@@ -171,14 +172,23 @@ func dial(t testing.TB, ln transport.Listener, remote protocol.TransportAddr) tr
 	return a
 }
 
-// guard ends a with the test, and fails the test when that takes too long.
+// guard ends a with the test, or before it when that takes too long.
 func guard(t testing.TB, a transport.Assoc) {
-	watchdog := time.AfterFunc(patience, func() {
-		t.Errorf("hangs for %v: aborting %v -> %v", patience, a.LocalAddr(), a.RemoteAddr())
-		a.Abort()
-	})
+	watchdog := time.AfterFunc(patience, func() { a.Abort() })
 	t.Cleanup(func() {
-		watchdog.Stop()
+		if !watchdog.Stop() {
+			t.Errorf("hung: %v -> %v was aborted after %v", a.LocalAddr(), a.RemoteAddr(), patience)
+		}
 		a.Abort()
 	})
+}
+
+// wantWaiting fails if a call that was started ends within a moment.
+func wantWaiting[T any](t *testing.T, what string, done <-chan T) {
+	t.Helper()
+	select {
+	case result := <-done:
+		t.Fatalf("%s did not wait: %+v", what, result)
+	case <-time.After(moment):
+	}
 }
