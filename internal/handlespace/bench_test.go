@@ -16,7 +16,8 @@ var benchmarkPolicies = []struct {
 }{
 	{"RoundRobin", func(*rand.Rand) protocol.Policy { return roundRobin() }},
 	{"Random", func(*rand.Rand) protocol.Policy { return protocol.Policy{Type: protocol.Random} }},
-	{"LeastUsed", func(r *rand.Rand) protocol.Policy { return leastUsed(r.Uint32N(100) * 0x01000000) }},
+	{"LeastUsed", func(r *rand.Rand) protocol.Policy { return leastUsed(r.Uint32()) }},
+	{"LeastUsedIdle", func(*rand.Rand) protocol.Policy { return leastUsed(0) }},
 	{"WeightedRandom", func(r *rand.Rand) protocol.Policy { return weightedRandomly(1 + r.Uint32N(100)) }},
 }
 

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/rserpool/rsp/internal/protocol"
 )
@@ -38,8 +39,9 @@ type Space[V any] struct {
 	elements  int
 }
 
-// Element is a PE in a Space. Its user reads all and writes Param and Value
-// alone; it stays valid, though detached, when the PE is removed.
+// Element is a PE in a Space. Its user reads all, with what it points to, and
+// writes Param and Value alone; it stays valid, though detached, when the PE is
+// removed.
 type Element[V any] struct {
 	Handle protocol.PoolHandle
 	protocol.PoolElement
@@ -127,7 +129,8 @@ func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reas
 
 // newPool returns a pool that pe is to found, not yet in the Space.
 func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement) (*pool[V], protocol.Cause) {
-	if !supported(pe.Policy.Type) {
+	selector := newSelector[V](pe.Policy.Type, s.rand)
+	if selector == nil {
 		return nil, protocol.CauseUnsupportedPolicy
 	}
 	return &pool[V]{
@@ -137,7 +140,7 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 		use:       pe.User.Use,
 		elements:  make(map[protocol.PEID]*Element[V]),
 		order:     newTree[protocol.PEID, *Element[V]](cmp.Compare[protocol.PEID]),
-		selector:  s.newSelector(pe.Policy.Type),
+		selector:  selector,
 	}, 0
 }
 
@@ -145,9 +148,10 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 // an only PE as well: a pool changes its policy type by vanishing first.
 func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
 	switch {
-	case !supported(pe.Policy.Type):
-		return protocol.CauseUnsupportedPolicy
 	case pe.Policy.Type != p.policy:
+		if newSelector[V](pe.Policy.Type, nil) == nil {
+			return protocol.CauseUnsupportedPolicy
+		}
 		return protocol.CauseInconsistentPolicy
 	case pe.User.Protocol != p.transport:
 		return protocol.CauseWrongTransportProtocol
@@ -162,7 +166,8 @@ func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Elem
 		s.pools[p.handle] = p
 		s.order.insert(p.handle, p)
 	}
-	el := &Element[V]{Handle: p.handle, PoolElement: pe.Clone(), pool: p}
+	el := &Element[V]{Handle: p.handle, pool: p}
+	el.take(pe)
 	p.elements[el.ID] = el
 	p.order.insert(el.ID, el)
 	p.selector.add(el)
@@ -186,15 +191,21 @@ func (s *Space[V]) update(el *Element[V], pe protocol.PoolElement, reason Reason
 	return Updated
 }
 
-// take makes el say what pe says; addresses that did not change stay where they
-// are, so that a new load costs no allocation.
+// take makes el say what pe says. Addresses that did not change stay where they
+// are, so that a new load costs no allocation, and those of the service and of
+// ASAP, mostly the same, are kept once.
 func (el *Element[V]) take(pe protocol.PoolElement) {
 	user, asap := el.User, el.ASAP
 	if !user.Equal(pe.User) {
 		user = pe.User.Clone()
 	}
 	if !asap.Equal(pe.ASAP) {
-		asap = pe.ASAP.Clone()
+		asap = pe.ASAP
+		if slices.Equal(asap.Addrs, user.Addrs) {
+			asap.Addrs = user.Addrs
+		} else {
+			asap.Addrs = slices.Clone(asap.Addrs)
+		}
 	}
 	el.PoolElement, el.User, el.ASAP = pe, user, asap
 }

@@ -146,22 +146,35 @@ func TestPoolVanishesWithLastElement(t *testing.T) {
 }
 
 func TestPutCopies(t *testing.T) {
-	user, asap := slices.Clone(address), slices.Clone(address)
-	pe := element(1, 1, roundRobin())
-	pe.User.Addrs, pe.ASAP.Addrs = user, asap
-	s := New[int](Options{})
-	el, _, _ := s.Put("pool", pe, Registered)
-	other := netip.MustParseAddr("10.0.0.2")
-	user[0], asap[0] = other, other
-	if el.User.Addrs[0] == other || el.ASAP.Addrs[0] == other {
-		t.Error("a new PE shares its addresses with the caller")
-	}
-	if _, kind, _ := s.Put("pool", pe, Registered); kind != Updated || !el.PoolElement.Equal(pe) {
-		t.Errorf("Put = %v, PE is %v, want %v", kind, el.PoolElement, pe)
-	}
-	user[0], asap[0] = address[0], address[0]
-	if el.User.Addrs[0] != other || el.ASAP.Addrs[0] != other {
-		t.Error("an updated PE shares its addresses with the caller")
+	first, second := netip.MustParseAddr("10.0.1.1"), netip.MustParseAddr("10.0.1.2")
+	for _, asapToo := range []bool{true, false} { // equal addresses are kept once
+		pe := element(1, 1, roundRobin())
+		pe.User.Addrs = []netip.Addr{first}
+		if asapToo {
+			pe.ASAP.Addrs = []netip.Addr{first}
+		}
+		s := New[int](Options{})
+		el, _, _ := s.Put("pool", pe, Registered)
+		want := pe.Clone()
+		pe.User.Addrs[0] = second
+		if !el.PoolElement.Equal(want) {
+			t.Errorf("a new PE is %v, want %v", el.PoolElement, want)
+		}
+		if _, kind, _ := s.Put("pool", pe, Registered); kind != Updated || !el.PoolElement.Equal(pe) {
+			t.Errorf("Put = %v, PE is %v, want %v", kind, el.PoolElement, pe)
+		}
+		want = pe.Clone()
+		pe.User.Addrs[0] = first
+		if !el.PoolElement.Equal(want) {
+			t.Errorf("an updated PE is %v, want %v", el.PoolElement, want)
+		}
+		pe.ASAP.Addrs = []netip.Addr{second}
+		s.Put("pool", pe, Registered)
+		want = pe.Clone()
+		pe.ASAP.Addrs[0] = first
+		if !el.PoolElement.Equal(want) {
+			t.Errorf("a PE with another ASAP address is %v, want %v", el.PoolElement, want)
+		}
 	}
 }
 

@@ -1,6 +1,10 @@
 package handlespace
 
-import "github.com/rserpool/rsp/internal/protocol"
+import (
+	"math/rand/v2"
+
+	"github.com/rserpool/rsp/internal/protocol"
+)
 
 // selector is what a policy makes of the PEs of a pool.
 type selector[V any] interface {
@@ -21,23 +25,19 @@ type place[V any] struct {
 	index      int         // all others
 }
 
-// newSelector returns the selector of a supported policy type.
-func (s *Space[V]) newSelector(t protocol.PolicyType) selector[V] {
+// newSelector returns nil for a policy type that is not supported; r is what
+// the random policies draw from.
+func newSelector[V any](t protocol.PolicyType, r *rand.Rand) selector[V] {
 	switch t {
 	case protocol.RoundRobin:
 		return new(ring[V])
 	case protocol.Random:
-		return &random[V]{rand: s.rand}
+		return &random[V]{rand: r}
 	case protocol.WeightedRandom:
-		return &weightedRandom[V]{random: random[V]{rand: s.rand}}
+		return &weightedRandom[V]{random: random[V]{rand: r}}
 	}
-	return &sorted[V]{ranking: rankings[t]}
-}
-
-func supported(t protocol.PolicyType) bool {
-	switch t {
-	case protocol.RoundRobin, protocol.Random, protocol.WeightedRandom:
-		return true
+	if ranking, ok := rankings[t]; ok {
+		return &sorted[V]{ranking: ranking}
 	}
-	return rankings[t] != nil
+	return nil
 }
