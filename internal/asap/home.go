@@ -32,7 +32,7 @@ type HomeStats struct {
 	Registrations   uint64 // of new PEs, accepted
 	Reregistrations uint64 // of known PEs, accepted
 	Rejections      uint64 // of either
-	Deregistrations uint64
+	Deregistrations uint64 // answered, of unknown PEs too
 	Resolutions     uint64 // answered, well or not
 	UnknownPools    uint64 // resolutions of pools that are not there
 	FailureReports  uint64 // ENDPOINT_UNREACHABLE about known PEs

@@ -146,8 +146,8 @@ func (h *Home) lose(el *Element, reason handlespace.Reason) {
 // is success. As with RSPLIB any association may ask; handle and identifier are the
 // proof of identity.
 func (h *Home) handleDeregistration(a *homeAssoc, m *wire.Deregistration) {
+	h.stats.Deregistrations++
 	if el := h.space.Get(m.Handle, m.ID); el != nil && el.Value.state != watchNone {
-		h.stats.Deregistrations++
 		h.remove(el, handlespace.Deregistered)
 	}
 	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID}

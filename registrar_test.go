@@ -1,0 +1,543 @@
+package rsp_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/effect"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/tcp"
+	"github.com/rserpool/rsp/internal/wire"
+)
+
+var fuzzMessages = flag.Int("messages", 20_000, "how many messages TestRegistrarFuzzed sends over the TCP mapping")
+
+// startRegistrar starts a registrar on loopback that is shut down with the test.
+func startRegistrar(t testing.TB, cfg rsp.RegistrarConfig) *rsp.Registrar {
+	t.Helper()
+	if cfg.Address == "" {
+		cfg.Address = "127.0.0.1:0"
+	}
+	if cfg.Network == rsp.Auto {
+		cfg.Network = rsp.TCPMapping
+	}
+	r, err := rsp.NewRegistrar(&cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// peer is the other end of an association with a registrar: no library, only messages.
+type peer struct {
+	testing.TB
+	transport.Assoc
+	decoder wire.Decoder
+	buf     []byte
+}
+
+// dialTCP opens an association over the TCP mapping.
+func dialTCP(t testing.TB, r *rsp.Registrar) transport.Assoc {
+	t.Helper()
+	at := netip.MustParseAddrPort(r.Addr())
+	to := protocol.TransportAddr{Protocol: protocol.TCP, Port: at.Port(), Addrs: []netip.Addr{at.Addr()}}
+	assoc, err := tcp.Network{}.Dial(context.Background(), to, transport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return assoc
+}
+
+// dialRegistrar is dialTCP for a peer that is patient for 20 s, and gone with the test.
+func dialRegistrar(t testing.TB, r *rsp.Registrar) *peer {
+	t.Helper()
+	assoc := dialTCP(t, r)
+	t.Cleanup(func() { assoc.Abort() })
+	assoc.SetDeadline(time.Now().Add(20 * time.Second))
+	return &peer{TB: t, Assoc: assoc, buf: make([]byte, 1<<16)}
+}
+
+func (p *peer) send(m effect.Appender) {
+	p.Helper()
+	if err := p.Send(m.AppendTo(nil), transport.SendInfo{PPID: protocol.PPIDASAP}); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// receive returns the next message; it is valid until the next call.
+func (p *peer) receive() (wire.Message, error) {
+	p.Helper()
+	n, info, err := p.Recv(p.buf)
+	if err != nil {
+		return nil, err
+	}
+	if info.PPID != protocol.PPIDASAP || !info.EOR {
+		p.Fatalf("received %+v", info)
+	}
+	m, err := p.decoder.ASAP(p.buf[:n])
+	if err != nil {
+		p.Fatal(err)
+	}
+	return m, nil
+}
+
+func (p *peer) want(what wire.Message) {
+	p.Helper()
+	m, err := p.receive()
+	if err != nil {
+		p.Fatalf("%v instead of %v", err, what)
+	}
+	if m.String() != what.String() {
+		p.Fatalf("received\n%v, want\n%v", m, what)
+	}
+}
+
+// wantEnd skips messages until the association ends by err.
+func (p *peer) wantEnd(err error) {
+	p.Helper()
+	for {
+		if _, got := p.receive(); got != nil {
+			if !errors.Is(got, err) {
+				p.Fatalf("association ended by %v, want %v", got, err)
+			}
+			return
+		}
+	}
+}
+
+func loopbackElement(id protocol.PEID) protocol.PoolElement {
+	return protocol.PoolElement{
+		ID: id, Life: 90 * time.Second, Policy: protocol.Policy{Type: protocol.RoundRobin},
+		User: protocol.TransportAddr{Protocol: protocol.TCP, Use: protocol.DataAndControl, Port: 7, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}},
+	}
+}
+
+// wantService checks that a registrar serves: all of a PE's and a PU's life.
+func wantService(t *testing.T, r *rsp.Registrar) {
+	t.Helper()
+	pe, pu := dialRegistrar(t, r), dialRegistrar(t, r)
+	element := loopbackElement(0xabc0001)
+	pe.send(&wire.Registration{Handle: "Service", Element: element})
+	pe.want(&wire.RegistrationResponse{Handle: "Service", ID: element.ID})
+	element.Home = r.ID()
+	pu.send(&wire.HandleResolution{Handle: "Service"})
+	pu.want(&wire.HandleResolutionResponse{Handle: "Service", Policy: element.Policy, Elements: []protocol.PoolElement{element}})
+	pe.send(&wire.Deregistration{Handle: "Service", ID: element.ID})
+	pe.want(&wire.DeregistrationResponse{Handle: "Service", ID: element.ID})
+	pu.send(&wire.HandleResolution{Handle: "Service"})
+	pu.want(&wire.HandleResolutionResponse{Handle: "Service", Causes: []wire.ErrorCause{{Code: protocol.CauseUnknownPoolHandle}}})
+}
+
+func TestRegistrar(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{ID: 0x11111111})
+	if r.ID() != 0x11111111 {
+		t.Errorf("ID %v", r.ID())
+	}
+	wantService(t, r)
+
+	before := time.Now()
+	pe := dialRegistrar(t, r)
+	for id := range protocol.PEID(3) {
+		pe.send(&wire.Registration{Handle: "Echo", Element: loopbackElement(3 - id)})
+		pe.want(&wire.RegistrationResponse{Handle: "Echo", ID: 3 - id})
+	}
+	pools := r.Pools()
+	if len(pools) != 1 || pools[0].Handle != "Echo" || pools[0].Policy != "RoundRobin" || len(pools[0].Elements) != 3 {
+		t.Fatalf("pools %+v", pools)
+	}
+	for i, e := range pools[0].Elements {
+		if e.ID != rsp.PEID(i+1) || e.Registrar != r.ID() || e.Protocol != "tcp" || e.Addrs[0].String() != "127.0.0.1:7" ||
+			e.Policy != rsp.RoundRobin() || e.Since.Before(before) || e.Since.After(time.Now()) {
+			t.Errorf("element %+v", e)
+		}
+	}
+	if s := r.Stats(); s.Elements != 3 || s.Registrations != 4 || s.Deregistrations != 1 || s.Resolutions != 2 || s.UnknownPools != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// RFC 5352 section 3.4: the registrar asks PEs for a sign of life; those that do not answer
+// lose their association.
+func TestRegistrarWatchesElements(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{
+		EndpointKeepAliveTransmissionInterval: 20 * time.Millisecond,
+		EndpointKeepAliveTimeoutInterval:      time.Second,
+	})
+	pe := dialRegistrar(t, r)
+	pe.send(&wire.Registration{Handle: "Echo", Element: loopbackElement(1)})
+	pe.want(&wire.RegistrationResponse{Handle: "Echo", ID: 1})
+	for range 5 {
+		pe.want(&wire.EndpointKeepAlive{Registrar: r.ID(), Handle: "Echo", ID: 1})
+		pe.send(&wire.EndpointKeepAliveAck{Handle: "Echo", ID: 1})
+	}
+	pe.wantEnd(transport.ErrAborted)
+	if pools := r.Pools(); len(pools) != 0 {
+		t.Errorf("the PE is still there: %v", pools)
+	}
+}
+
+func TestRegistrarShutdown(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*rsp.Registrar)
+		want error
+	}{
+		"graceful": {func(r *rsp.Registrar) { r.Shutdown(context.Background()) }, io.EOF},
+		"abrupt":   {(*rsp.Registrar).Abort, transport.ErrAborted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startRegistrar(t, rsp.RegistrarConfig{})
+			p := dialRegistrar(t, r)
+			p.send(&wire.Registration{Handle: "Echo", Element: loopbackElement(1)})
+			p.want(&wire.RegistrationResponse{Handle: "Echo", ID: 1})
+			c.end(r)
+			p.wantEnd(c.want)
+			if _, err := net.Dial("tcp", r.Addr()); err == nil {
+				t.Error("the port is still open")
+			}
+			if err := r.Start(t.Context()); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Start afterwards: %v", err)
+			}
+			if r.Pools() != nil || r.Stats() != (rsp.RegistrarStats{}) {
+				t.Error("it still tells of pools")
+			}
+		})
+	}
+}
+
+func TestRegistrarStart(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{})
+	if err := r.Start(t.Context()); err == nil {
+		t.Error("started twice")
+	}
+	second, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: r.Addr(), Network: rsp.TCPMapping})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Abort()
+	if second.Addr() != "" {
+		t.Errorf("serves at %v before Start", second.Addr())
+	}
+	if err := second.Start(t.Context()); err == nil {
+		t.Error("two registrars at one port")
+	}
+	for _, cfg := range []rsp.RegistrarConfig{
+		{Address: "127.0.0.1"}, {Address: "127.0.0.1:port"}, {Address: "192.0.2.1:0"},
+	} {
+		cfg.Network = rsp.TCPMapping
+		bad, err := rsp.NewRegistrar(&cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := bad.Start(t.Context()); err == nil {
+			t.Errorf("started at %q", cfg.Address)
+		}
+		bad.Abort()
+	}
+}
+
+func TestRegistrarConfigValidation(t *testing.T) {
+	for _, cfg := range []rsp.RegistrarConfig{
+		{EndpointKeepAliveTransmissionInterval: -1}, {EndpointKeepAliveTimeoutInterval: -1}, {AutoClose: -1},
+		{MaxBadPEReports: -1}, {MaxHResItems: -1}, {MaxIncrement: -1}, {MaxElements: -1}, {Network: 99},
+	} {
+		if _, err := rsp.NewRegistrar(&cfg); err == nil {
+			t.Errorf("no error for %+v", cfg)
+		}
+	}
+}
+
+// Without an address, the registrars of a machine share it: the first has the
+// well-known port, if nobody else has, the others take what is free.
+func TestRegistrarDefaultAddress(t *testing.T) {
+	seen := make(map[uint16]bool)
+	for range 2 {
+		r, err := rsp.NewRegistrar(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Shutdown(context.Background())
+		if err := r.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Addrs()) == 0 {
+			t.Fatal("no address")
+		}
+		at := netip.MustParseAddrPort(r.Addr())
+		if at.Port() == 0 || seen[at.Port()] || at.Addr().IsUnspecified() {
+			t.Errorf("serves at %v", r.Addrs())
+		}
+		seen[at.Port()] = true
+		for _, addr := range r.Addrs() {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Errorf("does not serve at %s: %v", addr, err)
+				continue
+			}
+			conn.Close()
+		}
+	}
+}
+
+// wire.md section 10: "Pool handle of 33+ bytes in any message aborts the whole rspregistrar". Here
+// it is an invalid value, as RSPLIB calls the like.
+func TestRegistrarLongPoolHandle(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{})
+	p := dialRegistrar(t, r)
+	for _, size := range []int{33, 36, 1000, 65000} {
+		request := (&wire.HandleResolution{Handle: protocol.PoolHandle(strings.Repeat("x", size))}).AppendTo(nil)
+		if err := p.Send(request, transport.SendInfo{PPID: protocol.PPIDASAP}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := p.receive()
+		if err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		got, ok := m.(*wire.ASAPError)
+		if !ok || got.Causes[0].Code != protocol.CauseInvalidValue {
+			t.Errorf("%d bytes: answer %v", size, m)
+		}
+	}
+	wantService(t, r)
+}
+
+// wire.md section 1: "PPID 12 on the ASAP socket: registrar aborts the association. Any other
+// PPID: parse fails, no reply".
+func TestRegistrarWrongPPID(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{})
+	p := dialRegistrar(t, r)
+	request := (&wire.HandleResolution{Handle: "Echo"}).AppendTo(nil)
+	for _, ppid := range []protocol.PPID{0, 10, 13, 0xffffffff} {
+		if err := p.Send(request, transport.SendInfo{PPID: ppid}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.send(&wire.Deregistration{Handle: "Echo", ID: 1})
+	p.want(&wire.DeregistrationResponse{Handle: "Echo", ID: 1}) // and nothing before it
+	if err := p.Send(request, transport.SendInfo{PPID: protocol.PPIDENRP}); err != nil {
+		t.Fatal(err)
+	}
+	p.wantEnd(transport.ErrAborted)
+	wantService(t, r)
+}
+
+// Bytes that are not the TCP mapping end their connection, and nothing else.
+func TestRegistrarTruncatedFrames(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{})
+	rng := rand.New(rand.NewPCG(5, 6))
+	var conns sync.WaitGroup
+	for range 100 {
+		frame := make([]byte, 1+rng.IntN(64))
+		for i := range frame {
+			frame[i] = byte(rng.Uint32())
+		}
+		if rng.IntN(2) == 0 { // a good beginning
+			frame = slices.Concat([]byte{1, 0, 0, 4, 0, 0, 0xff, 0xff}, frame)
+		}
+		conn, err := net.Dial("tcp", r.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns.Go(func() {
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			if _, err := conn.Write(frame); err != nil {
+				return // closed already
+			}
+			conn.(*net.TCPConn).CloseWrite()
+			if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is not closed")
+			}
+		})
+	}
+	conns.Wait()
+	wantService(t, r)
+}
+
+// 1,000 connections that never speak hold nothing up, and are closed in the end.
+func TestRegistrarSilentConnections(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{AutoClose: 2 * time.Second})
+	silent := make([]*peer, 1000)
+	for i := range silent {
+		silent[i] = dialRegistrar(t, r)
+	}
+	wantService(t, r)
+	for _, p := range silent {
+		p.wantEnd(io.EOF)
+	}
+	wantService(t, r)
+}
+
+// A peer that asks and never listens is held back before its answers fill the memory, and
+// ends like one that is silent; the others do not notice.
+func TestRegistrarPeerThatDoesNotRead(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{AutoClose: 500 * time.Millisecond})
+	pe, deaf := dialRegistrar(t, r), dialRegistrar(t, r)
+	for id := range protocol.PEID(128) {
+		pe.send(&wire.Registration{Handle: "Echo", Element: loopbackElement(id + 1)})
+		pe.want(&wire.RegistrationResponse{Handle: "Echo", ID: id + 1})
+	}
+	request := (&wire.HandleResolution{Handle: "Echo", Items: wire.AllItems}).AppendTo(nil)
+	var err error
+	for sent := 0; err == nil; sent++ {
+		if sent == 10_000 {
+			wantService(t, r)
+		}
+		err = deaf.Send(request, transport.SendInfo{PPID: protocol.PPIDASAP})
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the association is not closed")
+	}
+	if n := r.Stats().Resolutions; n > 1000 {
+		t.Errorf("%d answers of 6 KB for a peer that reads none", n)
+	}
+	wantService(t, r)
+}
+
+// The registrar goes on serving, and its memory stays bounded, whatever it is sent. With more
+// messages:
+//
+//	go test -run TestRegistrarFuzzed -messages=10000000
+func TestRegistrarFuzzed(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{})
+	before := heap()
+	var peers sync.WaitGroup
+	for i := range 4 {
+		rng := rand.New(rand.NewPCG(uint64(i), 7))
+		peers.Go(func() {
+			for processed(r) < uint64(*fuzzMessages) {
+				sendDamaged(t, r, rng)
+			}
+		})
+	}
+	peers.Wait()
+	wantService(t, r)
+	const bound = 64 << 20
+	if grown := heap() - before; grown > bound {
+		t.Errorf("%d bytes more in use than before", grown)
+	}
+	t.Logf("%+v", r.Stats())
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// processed is how many messages a registrar has taken.
+func processed(r *rsp.Registrar) uint64 {
+	s := r.Stats()
+	return s.Registrations + s.Reregistrations + s.Rejections + s.Deregistrations + s.Resolutions +
+		s.FailureReports + s.KeepAliveAcks + s.Malformed + s.WrongPPIDs + s.Ignored
+}
+
+// sendDamaged sends damaged messages over one association, until the registrar has
+// had enough of it.
+func sendDamaged(t *testing.T, r *rsp.Registrar, rng *rand.Rand) {
+	p := dialTCP(t, r)
+	answers := make(chan struct{})
+	go func() {
+		defer close(answers)
+		io.Copy(io.Discard, reader{p})
+	}()
+	defer func() { p.Abort(); <-answers }()
+	valid := [][]byte{
+		(&wire.Registration{Handle: "Echo", Element: loopbackElement(1)}).AppendTo(nil),
+		(&wire.Deregistration{Handle: "Echo", ID: 1}).AppendTo(nil),
+		(&wire.HandleResolution{Handle: "Echo", Items: 5}).AppendTo(nil),
+		(&wire.EndpointUnreachable{Handle: "Echo", ID: 1}).AppendTo(nil),
+		(&wire.EndpointKeepAliveAck{Handle: "Echo", ID: 1}).AppendTo(nil),
+	}
+	for range 1000 {
+		m := slices.Clone(valid[rng.IntN(len(valid))])
+		for range rng.IntN(3) {
+			m[rng.IntN(len(m))] = byte(rng.Uint32())
+		}
+		if rng.IntN(4) == 0 {
+			m = m[:rng.IntN(len(m)+1)]
+		}
+		ppid := protocol.PPIDASAP
+		if rng.IntN(100) == 0 {
+			ppid = protocol.PPID(rng.Uint32N(16))
+		}
+		if p.Send(m, transport.SendInfo{PPID: ppid}) != nil {
+			return
+		}
+	}
+}
+
+// reader makes a stream of an association's messages.
+type reader struct{ transport.Assoc }
+
+func (r reader) Read(b []byte) (int, error) {
+	n, _, err := r.Recv(b)
+	return n, err
+}
+
+// In memory, a registrar has the addresses of a simulated host.
+func TestRegistrarInMemory(t *testing.T) {
+	r := startRegistrar(t, rsp.RegistrarConfig{Network: rsp.InMemory, Address: ":0"})
+	if len(r.Addrs()) == 0 {
+		t.Error("no address")
+	}
+}
+
+// With Auto, kernel SCTP and the TCP mapping are served at one port number.
+func TestRegistrarAllTransports(t *testing.T) {
+	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Network: rsp.KernelSCTP})
+	if err != nil {
+		t.Skipf("no kernel SCTP: %v", err)
+	}
+	r.Abort()
+	r, err = rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Abort()
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if addrs := r.Addrs(); len(addrs) != 1 {
+		t.Errorf("transports are at different addresses: %v", addrs)
+	}
+	wantService(t, r)
+}
+
+func ExampleRegistrar() {
+	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Network: rsp.TCPMapping})
+	if err != nil {
+		panic(err)
+	}
+	if err := r.Start(context.Background()); err != nil {
+		panic(err)
+	}
+	fmt.Println(len(r.Addrs()), "address,", len(r.Pools()), "pools")
+	if err := r.Shutdown(context.Background()); err != nil {
+		panic(err)
+	}
+	// Output: 1 address, 0 pools
+}
