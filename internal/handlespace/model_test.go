@@ -150,6 +150,7 @@ func (m *model) checksum(home protocol.RegistrarID) uint16 {
 type duel struct {
 	t      *testing.T
 	policy protocol.PolicyType
+	ids    int // PEs are 1 to ids
 	script []byte
 	space  *Space[int]
 	model  *model
@@ -168,9 +169,9 @@ var (
 	modelValues  = []uint32{0, 1, 1, 2, 3, 5, 0x80000000, 0xffffffff}
 )
 
-func runDuel(t *testing.T, policy protocol.PolicyType, increment int, script []byte) {
+func runDuel(t *testing.T, policy protocol.PolicyType, increment, ids int, script []byte) {
 	d := &duel{
-		t: t, policy: policy, script: script,
+		t: t, policy: policy, ids: ids, script: script,
 		space: New[int](Options{MaxIncrement: increment, Rand: rand.NewPCG(1, 2)}),
 		model: &model{increment: increment, pools: make(map[protocol.PoolHandle][]*modelPE)},
 		told:  make(map[peKey]protocol.PoolElement),
@@ -194,7 +195,7 @@ func (d *duel) next(n int) int {
 
 func (d *duel) step() {
 	handle := modelHandles[d.next(len(modelHandles))]
-	id := protocol.PEID(1 + d.next(12))
+	id := protocol.PEID(1 + d.next(d.ids))
 	switch d.next(10) {
 	case 0, 1, 2:
 		d.put(handle, d.element(id))
@@ -373,16 +374,21 @@ func TestModel(t *testing.T) {
 		for _, increment := range []int{1, 2, 1 << 30} {
 			t.Run(fmt.Sprintf("%v/increment %d", policy, increment), func(t *testing.T) {
 				r := rand.New(rand.NewPCG(uint64(policy), uint64(increment)))
-				for range 5 {
-					script := make([]byte, 2000)
-					for i := range script {
-						script[i] = byte(r.Uint32())
-					}
-					runDuel(t, policy, increment, script)
+				for range 3 {
+					runDuel(t, policy, increment, 12, randomScript(r, 2000))
 				}
+				runDuel(t, policy, increment, 100, randomScript(r, 6000)) // larger pools
 			})
 		}
 	}
+}
+
+func randomScript(r *rand.Rand, size int) []byte {
+	script := make([]byte, size)
+	for i := range script {
+		script[i] = byte(r.Uint32())
+	}
+	return script
 }
 
 func FuzzModel(f *testing.F) {
@@ -390,6 +396,6 @@ func FuzzModel(f *testing.F) {
 		f.Add(uint8(policy), uint8(1), []byte{0, 1, 0, 0, 1, 0, 2, 0, 1, 2, 0, 0, 9, 2})
 	}
 	f.Fuzz(func(t *testing.T, policy, increment uint8, script []byte) {
-		runDuel(t, modelPolicies[int(policy)%len(modelPolicies)], 1+int(increment), script)
+		runDuel(t, modelPolicies[int(policy)%len(modelPolicies)], 1+int(increment), 12, script)
 	})
 }

@@ -67,7 +67,7 @@ func (t *tree[K, T]) insert(k K, value T) {
 func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]) {
 	if n.isLeaf() {
 		i, _ := slices.BinarySearchFunc(n.keys, k, t.compare)
-		n, i, right = t.room(n, i)
+		n, i, right = n.room(i)
 		n.keys = slices.Insert(n.keys, i, k)
 		n.values = slices.Insert(n.values, i, value)
 		return right
@@ -77,7 +77,7 @@ func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]
 	if split == nil {
 		return nil
 	}
-	n, i, right = t.room(n, i+1)
+	n, i, right = n.room(i + 1)
 	n.keys = slices.Insert(n.keys, i, split.keys[0])
 	n.kids = slices.Insert(n.kids, i, split)
 	return right
@@ -85,15 +85,15 @@ func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]
 
 // room makes room for an entry at index i of n. When n is full, it is split; what
 // is appended starts a new node, so that ascending keys fill their nodes.
-func (t *tree[K, T]) room(n *node[K, T], i int) (into *node[K, T], at int, right *node[K, T]) {
+func (n *node[K, T]) room(i int) (into *node[K, T], at int, right *node[K, T]) {
 	if len(n.keys) < fanOut {
 		return n, i, nil
 	}
 	if i == fanOut {
-		right = t.split(n, fanOut)
+		right = n.split(fanOut)
 		return right, 0, right
 	}
-	right = t.split(n, fanOut/2)
+	right = n.split(fanOut / 2)
 	if i <= fanOut/2 {
 		return n, i, right
 	}
@@ -101,7 +101,7 @@ func (t *tree[K, T]) room(n *node[K, T], i int) (into *node[K, T], at int, right
 }
 
 // split moves what n has from index i on to a new right neighbour.
-func (t *tree[K, T]) split(n *node[K, T], i int) (right *node[K, T]) {
+func (n *node[K, T]) split(i int) (right *node[K, T]) {
 	right = &node[K, T]{keys: slices.Clone(n.keys[i:])}
 	n.keys = slices.Delete(n.keys, i, len(n.keys))
 	if !n.isLeaf() {
