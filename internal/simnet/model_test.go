@@ -209,6 +209,28 @@ func TestPathDownAndUp(t *testing.T) {
 	})
 }
 
+// Ends unblock calls at once, whether the peer can hear of them or not.
+func TestShutdownIntoCut(t *testing.T) {
+	inWorld(t, simnet.Config{}, transport.Options{Buffer: 100}, func(w *world) {
+		w.send(w.a, "fills the buffer", 0)
+		w.cut(0, 1)
+		blocked := make(chan event)
+		go func() {
+			err := w.a.Send(make([]byte, 100), transport.SendInfo{})
+			blocked <- event{err: err, at: time.Since(w.start)}
+		}()
+		w.pass(time.Second)
+		w.a.Shutdown()
+		if e := <-blocked; e.err != transport.ErrShutdown || e.at != time.Second {
+			w.Errorf("Send under way: %+v", e)
+		}
+		w.heal(0)
+		w.want(w.b, event{text: "fills the buffer", at: time.Second})
+		w.want(w.b, event{err: io.EOF, at: 1200 * time.Millisecond})
+		w.want(w.a, event{err: io.EOF, at: 1200 * time.Millisecond})
+	})
+}
+
 // A path that is healed before it counts as down gives no notice.
 func TestShortCut(t *testing.T) {
 	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {

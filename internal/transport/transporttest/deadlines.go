@@ -13,7 +13,7 @@ import (
 )
 
 // moment is how long a call must wait before it counts as blocked.
-const moment = 100 * time.Millisecond
+const moment = 50 * time.Millisecond
 
 const fillSize = 8 << 10
 
@@ -184,13 +184,13 @@ func testReadDeadlineWhileWaiting(t *testing.T, a, b transport.Assoc) {
 }
 
 func testReadDeadlineExtended(t *testing.T, a, b transport.Assoc) {
-	a.SetReadDeadline(time.Now().Add(4 * moment))
+	a.SetReadDeadline(time.Now().Add(10 * moment))
 	done := startRecv(a, make([]byte, 10))
 	a.SetReadDeadline(time.Now().Add(patience))
 	select {
 	case r := <-done:
 		t.Fatalf("Recv ended by a deadline that was extended: %+v", r)
-	case <-time.After(5 * moment):
+	case <-time.After(12 * moment):
 	}
 	send(t, b, []byte("to a"))
 	if r := <-done; r.err != nil || r.n != 4 {
