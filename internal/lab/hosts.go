@@ -49,6 +49,8 @@ func Hosts(tb testing.TB, n, networks int) []*Host {
 func (h *Host) plug(tb testing.TB, k int, addr netip.Addr) {
 	tb.Helper()
 	ip(tb, "link add %s type veth peer name %s netns %s", h.port(k), device(k), h.Name)
+	// With the namespace it would go only some time later.
+	tb.Cleanup(func() { ip(tb, "link delete %s", h.port(k)) })
 	ip(tb, "link set %s master %s up", h.port(k), bridge(k))
 	ip(tb, "-n %s addr add %s/24 dev %s", h.Name, addr, device(k))
 	ip(tb, "-n %s link set %s up", h.Name, device(k))

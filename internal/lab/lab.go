@@ -56,7 +56,8 @@ func Run(t *testing.T, body func(t *testing.T)) {
 }
 
 // Benchmark runs body as a benchmark in a guest and reports the figures it
-// has there.
+// has there; those of a sub-benchmark have its name before their unit, as in
+// "Echo:ns/op".
 func Benchmark(b *testing.B, body func(b *testing.B)) {
 	b.Helper()
 	if Inside() {
@@ -64,20 +65,35 @@ func Benchmark(b *testing.B, body func(b *testing.B)) {
 		return
 	}
 	output := inGuest(b, "-test.run=^$", "-test.bench="+pattern(b.Name()))
+	b.ReportMetric(0, "ns/op") // not the time that the guest took
+	found := false
 	for _, line := range output {
-		// "BenchmarkEcho   1000   52100 ns/op   0 B/op   0 allocs/op"
-		fields := strings.Fields(line)
-		if len(fields) < 4 || fields[0] != b.Name() {
-			continue
-		}
-		for pair := range slices.Chunk(fields[2:], 2) {
-			if value, err := strconv.ParseFloat(pair[0], 64); err == nil {
-				b.ReportMetric(value, pair[1])
-			}
-		}
-		return
+		found = reportFigures(b, strings.Fields(line)) || found
 	}
-	b.Fatal("the guest did not run this benchmark")
+	if !found {
+		b.Fatal("the guest did not run this benchmark")
+	}
+}
+
+// reportFigures reports those of a line like "BenchmarkEcho 1000 52100 ns/op 0
+// B/op 0 allocs/op".
+func reportFigures(b *testing.B, line []string) bool {
+	if len(line) < 4 {
+		return false
+	}
+	name, sub, _ := strings.Cut(line[0], "/")
+	if name != b.Name() {
+		return false
+	}
+	if sub != "" {
+		sub += ":"
+	}
+	for figure := range slices.Chunk(line[2:], 2) {
+		if value, err := strconv.ParseFloat(figure[0], 64); err == nil && len(figure) == 2 {
+			b.ReportMetric(value, sub+figure[1])
+		}
+	}
+	return true
 }
 
 // pattern is the value of -test.run that matches the test called name alone.

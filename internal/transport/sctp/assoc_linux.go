@@ -82,7 +82,7 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		return nil
 	case unix.EMSGSIZE:
 		return fmt.Errorf("%w: %d bytes, not more than %d", transport.ErrMessageTooLong, len(b), a.maxMessage)
-	case unix.EPIPE:
+	case unix.EPIPE, unix.ESHUTDOWN:
 		a.end.shut()
 	case unix.ECONNRESET, unix.ETIMEDOUT:
 		a.end.lose(func() error { return lostError("sendmsg", errno) })

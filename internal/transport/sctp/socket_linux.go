@@ -215,8 +215,8 @@ func closedErr(err error) error {
 	return fmt.Errorf("%w (%w)", net.ErrClosed, err)
 }
 
-// sctpAddr and transportAddr convert addresses; IPv4 ones are never IPv6-mapped
-// in ours.
+// sctpAddr and transportAddr convert addresses. Those of the kernel may be
+// IPv4-mapped, and have a zone where it means nothing; ours not.
 func sctpAddr(addrs []netip.Addr, port uint16) *sctp.SCTPAddr {
 	a := &sctp.SCTPAddr{Port: int(port)}
 	for _, addr := range addrs {
@@ -228,9 +228,11 @@ func sctpAddr(addrs []netip.Addr, port uint16) *sctp.SCTPAddr {
 func transportAddr(a *sctp.SCTPAddr) protocol.TransportAddr {
 	t := protocol.TransportAddr{Protocol: protocol.SCTP, Port: uint16(a.Port)}
 	for _, ip := range a.IPAddrs {
-		if addr, ok := netip.AddrFromSlice(ip.IP); ok {
-			t.Addrs = append(t.Addrs, addr.Unmap().WithZone(ip.Zone))
+		addr, _ := netip.AddrFromSlice(ip.IP)
+		if addr = addr.Unmap(); addr.IsLinkLocalUnicast() {
+			addr = addr.WithZone(ip.Zone)
 		}
+		t.Addrs = append(t.Addrs, addr)
 	}
 	return t
 }
