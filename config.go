@@ -52,17 +52,17 @@ type Config struct {
 // AssociationConfig tunes associations: how soon a silent peer is noticed. The
 // zero value of each field means its default.
 type AssociationConfig struct {
-	// RTOInitial, RTOMin and RTOMax bound SCTP's retransmission timeout. Defaults: 1 s,
-	// 200 ms, 2 s.
+	// RTOInitial, RTOMin and RTOMax bound SCTP's retransmission timeout. Defaults:
+	// 500 ms, 200 ms, 1 s.
 	RTOInitial, RTOMin, RTOMax time.Duration
-	// HeartbeatInterval is the idle time after which the peer is probed. Default: 2 s;
-	// negative: never.
+	// HeartbeatInterval is the idle time after which the peer is probed. Default: 1 s in
+	// sessions, 3 s between registrar and others; negative: never.
 	HeartbeatInterval time.Duration
 	// PathMaxRetrans is how many probes or retransmissions of one path may go
 	// unanswered (SCTP). Default: 2.
 	PathMaxRetrans int
 	// AssocMaxRetrans is how many probes or retransmissions may go unanswered before
-	// the association is lost. Default: 4.
+	// the association is lost. Default: 3.
 	AssocMaxRetrans int
 }
 
@@ -73,6 +73,15 @@ func (c AssociationConfig) options() transport.Options {
 		PathMaxRetrans:    c.PathMaxRetrans,
 		AssocMaxRetrans:   c.AssocMaxRetrans,
 	}
+}
+
+// registrarHeartbeat is longer than a session's, since a registrar has many peers.
+const registrarHeartbeat = 3 * time.Second
+
+// registrarOptions are those of associations with registrars.
+func (c AssociationConfig) registrarOptions() transport.Options {
+	orDefault(&c.HeartbeatInterval, registrarHeartbeat)
+	return c.options()
 }
 
 const registrarsEnv = "RSP_REGISTRARS"

@@ -101,7 +101,7 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 		MaxHuntTimeout:        max(c.RegistrarConnectTimeout, retranMax),
 	})
 	e.loop = loop.New(client, loop.Config{
-		Networks: networks, Options: e.options, Logger: c.Logger, Tell: e.handleEvent,
+		Networks: networks, Options: c.Association.registrarOptions(), Logger: c.Logger, Tell: e.handleEvent,
 	})
 	return e, nil
 }
@@ -246,7 +246,7 @@ func (e *Endpoint) listen(ctx context.Context) error {
 		return nil
 	}
 	for _, n := range e.networks {
-		ln, err := n.Listen(ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.options)
+		ln, err := n.Listen(ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.cfg.Association.registrarOptions())
 		if err != nil {
 			return fmt.Errorf("cannot listen for registrars: %w", err)
 		}

@@ -167,7 +167,7 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	})
 	r.loop = loop.New(engine, loop.Config{
 		Networks: networks,
-		Options:  c.Association.options(),
+		Options:  c.Association.registrarOptions(),
 		Logger:   r.log,
 		Tell:     func(event any) { r.events.tell(event.(registrar.Change)) },
 	})
@@ -250,7 +250,7 @@ func (r *Registrar) tryListen(ctx context.Context, local protocol.TransportAddr)
 	var listeners []transport.Listener
 	for _, n := range r.networks {
 		local.Protocol = n.Protocol()
-		ln, err := n.Listen(ctx, local, r.cfg.Association.options())
+		ln, err := n.Listen(ctx, local, r.cfg.Association.registrarOptions())
 		if err != nil {
 			closeAll(listeners)
 			return nil, err

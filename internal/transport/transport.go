@@ -140,16 +140,16 @@ var (
 // field that a transport has no use for is ignored by it.
 type Options struct {
 	// RTOInitial, RTOMin and RTOMax bound the retransmission timeout (RFC 4960
-	// section 15): 1 s, 200 ms, 2 s. SCTP only.
+	// section 15): 500 ms, 200 ms, 1 s. SCTP only.
 	RTOInitial, RTOMin, RTOMax time.Duration
-	// HeartbeatInterval is the idle time after which a path is probed: 2 s;
+	// HeartbeatInterval is the idle time after which a path is probed: 1 s;
 	// negative: never.
 	HeartbeatInterval time.Duration
 	// PathMaxRetrans is how many probes or retransmissions of a path may go
 	// unanswered before it counts as down: 2.
 	PathMaxRetrans int
 	// AssocMaxRetrans is the same for the whole association, which is then lost:
-	// 4. The TCP mapping loses an association after as many heartbeat intervals without an answer.
+	// 3. The TCP mapping loses an association after as many heartbeat intervals without an answer.
 	AssocMaxRetrans int
 	// Buffer is the size of the send and of the receive buffer in bytes: 1 MiB.
 	Buffer int
@@ -159,12 +159,12 @@ type Options struct {
 
 // WithDefaults returns o with its zero fields filled.
 func (o Options) WithDefaults() Options {
-	setDefault(&o.RTOInitial, time.Second)
+	setDefault(&o.RTOInitial, 500*time.Millisecond)
 	setDefault(&o.RTOMin, 200*time.Millisecond)
-	setDefault(&o.RTOMax, 2*time.Second)
-	setDefault(&o.HeartbeatInterval, 2*time.Second)
+	setDefault(&o.RTOMax, time.Second)
+	setDefault(&o.HeartbeatInterval, time.Second)
 	setDefault(&o.PathMaxRetrans, 2)
-	setDefault(&o.AssocMaxRetrans, 4)
+	setDefault(&o.AssocMaxRetrans, 3)
 	setDefault(&o.Buffer, 1<<20)
 	setDefault(&o.Streams, 10)
 	return o
