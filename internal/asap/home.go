@@ -61,6 +61,7 @@ type Home struct {
 
 	// Memory that is used again for every answer.
 	addrs    []netip.Addr
+	param    []byte
 	selected []*Element
 	answers  answers
 }

@@ -10,8 +10,7 @@ import (
 )
 
 // Watch is what the home registrar of a PE knows beside its registration (RFC 5352
-// sections 3.4 and 3.5). The zero value is the Watch of a PE that has its home
-// elsewhere.
+// sections 3.4 and 3.5).
 //
 //	              registration
 //	                   |
@@ -44,9 +43,8 @@ type Watch struct {
 type watchState uint8
 
 const (
-	watchNone  watchState = iota
-	watchQuiet            // nothing is asked; deadline is when it will be
-	watchAsked            // a keep-alive is under way; deadline is when the PE counts as lost
+	watchQuiet watchState = iota // nothing is asked; deadline is when it will be
+	watchAsked                   // a keep-alive is under way; deadline is when the PE counts as lost
 )
 
 // becomeQuiet leaves el alone for the transmission interval.
@@ -101,7 +99,7 @@ func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointK
 // when they exceed it. Nobody gets an answer.
 func (h *Home) handleUnreachable(now time.Time, m *wire.EndpointUnreachable) {
 	el := h.space.Get(m.Handle, m.ID)
-	if el == nil || el.Value.state == watchNone {
+	if el == nil {
 		h.stats.Ignored++
 		return
 	}

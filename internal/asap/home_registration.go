@@ -65,15 +65,9 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 		return refused.Cause
 	}
 	if change != handlespace.Unchanged {
-		el.Param = encodeElement(el)
+		h.encode(el)
 	}
-	h.own(now, el, a)
-	return 0
-}
-
-// own makes el, which has just been registered over a, one that we watch.
-func (h *Home) own(now time.Time, el *Element, a *homeAssoc) {
-	if el.Value.state == watchNone {
+	if change == handlespace.Added {
 		h.stats.Registrations++
 		el.Value.Since = now
 	} else {
@@ -81,6 +75,7 @@ func (h *Home) own(now time.Time, el *Element, a *homeAssoc) {
 	}
 	h.attach(el, a)
 	h.becomeQuiet(now, el)
+	return 0
 }
 
 // usable returns those addresses of a user transport that the association proves to be the
@@ -93,9 +88,10 @@ func (h *Home) usable(user protocol.TransportAddr, proven []netip.Addr) []netip.
 		if scope < h.cfg.MinAddressScope || scope == protocol.ScopeLinkLocal {
 			continue
 		}
-		same := func(p netip.Addr) bool { return p.Unmap() == addr.Unmap() }
-		if slices.ContainsFunc(proven, same) {
-			h.addrs = append(h.addrs, addr.Unmap())
+		addr = addr.Unmap()
+		isProven := slices.ContainsFunc(proven, func(p netip.Addr) bool { return p.Unmap() == addr })
+		if isProven && !slices.Contains(h.addrs, addr) {
+			h.addrs = append(h.addrs, addr)
 		}
 	}
 	if user.Protocol != protocol.SCTP && len(h.addrs) > 1 {
@@ -147,7 +143,7 @@ func (h *Home) lose(el *Element, reason handlespace.Reason) {
 // proof of identity.
 func (h *Home) handleDeregistration(a *homeAssoc, m *wire.Deregistration) {
 	h.stats.Deregistrations++
-	if el := h.space.Get(m.Handle, m.ID); el != nil && el.Value.state != watchNone {
+	if el := h.space.Get(m.Handle, m.ID); el != nil {
 		h.remove(el, handlespace.Deregistered)
 	}
 	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID}

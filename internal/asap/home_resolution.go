@@ -59,10 +59,11 @@ func (r *resolution) AppendTo(b []byte) []byte {
 	return wire.AppendResolution(b, r.handle, r.policy, r.params)
 }
 
-// encodeElement returns the parameter with which el stands in answers. How registrars
-// reach the PE is none of a PU's business.
-func encodeElement(el *Element) []byte {
+// encode sets the parameter with which el stands in answers. How registrars reach the
+// PE is none of a PU's business.
+func (h *Home) encode(el *Element) {
 	pe := el.PoolElement
 	pe.ASAP = protocol.TransportAddr{}
-	return wire.AppendElement(el.Param[:0], &pe)
+	h.param = wire.AppendElement(h.param[:0], &pe)
+	el.Param = append(el.Param[:0], h.param...)
 }

@@ -174,7 +174,9 @@ func rejection(id effect.AssocID, handle protocol.PoolHandle, pe protocol.PEID, 
 func TestRegistration(t *testing.T) {
 	h := newHomeTest(t)
 	h.up(1, "10.0.0.4")
-	h.receive(1, &wire.Registration{Handle: "Echo", Element: element(7)})
+	pe := element(7)
+	pe.Home, pe.ASAP = 5, sctp("10.0.0.99") // what the PE says of these is its belief only
+	h.receive(1, &wire.Registration{Handle: "Echo", Element: pe})
 	h.want("accepted", send(1, &wire.RegistrationResponse{Handle: "Echo", ID: 7}))
 	h.wantChanges("a new pool", "added Echo/7 (registered)")
 	want := element(7)
@@ -246,6 +248,7 @@ func TestRegistrationKeepsProvenAddresses(t *testing.T) {
 		want  string
 	}{
 		{"one of two is proven", protocol.ScopeLoopback, "10.0.0.4", "10.0.0.4 10.9.9.9", "10.0.0.4"},
+		{"said twice", protocol.ScopeLoopback, "10.0.0.4", "10.0.0.4 ::ffff:10.0.0.4 10.0.0.4", "10.0.0.4"},
 		{"multihomed", protocol.ScopeLoopback, "10.1.0.4 10.0.0.4", "10.0.0.4 10.1.0.4", "10.0.0.4 10.1.0.4"},
 		{"IPv6", protocol.ScopeLoopback, "fd00::4 10.0.0.4", "fd00::4 10.0.0.4", "fd00::4 10.0.0.4"},
 		{"mapped IPv4", protocol.ScopeLoopback, "::ffff:10.0.0.4", "10.0.0.4", "10.0.0.4"},
