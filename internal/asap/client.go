@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/effect"
@@ -136,6 +137,7 @@ func (c *Client) HandleMessage(now time.Time, id effect.AssocID, ppid protocol.P
 		return
 	}
 	if id == c.hunt.home {
+		c.hunt.mute, c.hunt.pause = false, 0
 		c.handleResponse(now, m)
 	}
 }
@@ -148,8 +150,8 @@ func (c *Client) handleResponse(now time.Time, m wire.Message) {
 			c.handleRegistrationResponse(now, m)
 		}
 	case *wire.DeregistrationResponse:
-		if r := c.take(deregister, elementKey{m.Handle, m.ID}); r != nil {
-			c.becomeDeregistered(r.key, nil)
+		if c.take(deregister, elementKey{m.Handle, m.ID}) != nil {
+			c.handleDeregistrationResponse(m)
 		}
 	case *wire.HandleResolutionResponse:
 		if r := c.take(resolve, elementKey{handle: m.Handle}); r != nil {
@@ -159,7 +161,7 @@ func (c *Client) handleResponse(now time.Time, m wire.Message) {
 		// The registrar answers in order: the error is about our oldest request.
 		if len(c.sent) > 0 {
 			r := c.sent[0]
-			c.sent = c.sent[1:]
+			c.sent = slices.Delete(c.sent, 0, 1)
 			c.fail(r, remoteError(m.Causes))
 		}
 	}
@@ -168,24 +170,25 @@ func (c *Client) handleResponse(now time.Time, m wire.Message) {
 // take removes the oldest request of this kind and key that was sent. An answer
 // nobody waits for (nil) is dropped.
 func (c *Client) take(kind requestKind, key elementKey) *request {
-	for i, r := range c.sent {
-		if r.kind == kind && r.key == key {
-			c.sent = append(c.sent[:i], c.sent[i+1:]...)
-			return r
-		}
+	i := slices.IndexFunc(c.sent, func(r *request) bool { return r.kind == kind && r.key == key })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	r := c.sent[i]
+	c.sent = slices.Delete(c.sent, i, i+1)
+	return r
 }
 
-// submit sends a request, or lets it wait for a registrar. patient requests wait
-// for ever.
-func (c *Client) submit(now time.Time, r *request, patient bool) {
+// submit sends a request, or lets it wait for a registrar: a registration for ever,
+// since a PE serves those who know it meanwhile (so that MAX-REG-ATTEMPT of RFC
+// 5352 section 3.1 has no use here).
+func (c *Client) submit(now time.Time, r *request) {
 	if c.hunt.state == connected {
 		c.send(now, r)
 		return
 	}
 	r.deadline = time.Time{}
-	if !patient {
+	if r.kind != register {
 		r.deadline = now.Add(c.cfg.RequestTimeout)
 	}
 	c.waiting = append(c.waiting, r)
@@ -202,7 +205,7 @@ func (c *Client) send(now time.Time, r *request) {
 	switch r.kind {
 	case register:
 		reg := c.registrations[r.key]
-		reg.becomeSent()
+		reg.changed = false
 		c.q.Send(home, protocol.PPIDASAP, &wire.Registration{Handle: r.key.handle, Element: c.element(reg)})
 	case deregister:
 		c.q.Send(home, protocol.PPIDASAP, &wire.Deregistration{Handle: r.key.handle, ID: r.key.id})
@@ -215,6 +218,18 @@ func (c *Client) send(now time.Time, r *request) {
 	c.sent = append(c.sent, r)
 }
 
+// wanted reports whether anybody still cares for the answer to r.
+func (c *Client) wanted(r *request) bool {
+	switch r.kind {
+	case register:
+		reg := c.registrations[r.key]
+		return reg != nil && reg.state != deregistering
+	case resolve:
+		return r.query != cancelled
+	}
+	return true
+}
+
 // fail ends a request without a good answer.
 func (c *Client) fail(r *request, err error) {
 	switch r.kind {
@@ -223,13 +238,14 @@ func (c *Client) fail(r *request, err error) {
 	case deregister:
 		c.becomeDeregistered(r.key, err)
 	case resolve:
-		c.q.Tell(Resolved{Query: r.query, Err: err})
+		c.becomeResolved(r, Resolved{Err: err})
 	}
 }
 
 // dropHome lets go of a home registrar that does not do its duty, and hunts for
-// another (RFC 5352 section 3.6).
+// "a different ENRP server" (RFC 5352 section 3.6).
 func (c *Client) dropHome(now time.Time, cause error) {
+	c.hunt.unfit = c.hunt.remote
 	c.q.Abort(c.hunt.home)
 	c.becomeHomeless(now, cause)
 }
@@ -237,11 +253,18 @@ func (c *Client) dropHome(now time.Time, cause error) {
 // Rehome leaves the home registrar, if there is one, gracefully and finds it or another
 // again: for a PE, whose association must go out from the port where it listens.
 func (c *Client) Rehome(now time.Time) {
-	if c.hunt.state != connected {
-		return
+	switch c.hunt.state {
+	case connected:
+		c.q.Close(c.hunt.home)
+		for _, r := range c.sent {
+			r.attempts-- // that it is not answered is not the registrar's fault
+		}
+		c.hunt.mute = false
+		c.becomeHomeless(now, errRehome)
+	case hunting:
+		c.stopDialing()
+		c.startRound(now)
 	}
-	c.q.Close(c.hunt.home)
-	c.becomeHomeless(now, errRehome)
 }
 
 var errRehome = errors.New("registrar association is opened again for a PE")
@@ -250,19 +273,26 @@ var errRehome = errors.New("registrar association is opened again for a PE")
 // the next one: requests are sent again while they have attempts left, and
 // every PE registers anew at once, not at its next interval.
 func (c *Client) becomeHomeless(now time.Time, cause error) {
+	mute := c.hunt.mute
 	c.hunt.becomeIdle(cause)
+	if mute {
+		c.pauseHunt(now)
+	}
 	c.q.Tell(HomeLost{Err: cause})
 	unanswered := c.sent
 	c.sent = nil
 	for _, r := range unanswered {
-		if r.kind != register && r.attempts >= c.cfg.MaxRequestAttempts {
+		switch {
+		case r.kind == register || !c.wanted(r):
+		case r.attempts >= c.cfg.MaxRequestAttempts:
 			c.fail(r, fmt.Errorf("%w: %w", ErrNoResponse, cause))
-		} else if r.kind != register {
-			c.submit(now, r, false)
+		default:
+			c.submit(now, r)
 		}
 	}
-	for key, reg := range c.registrations {
-		if reg.state != deregistering {
+	for _, key := range c.elements() {
+		if reg := c.registrations[key]; reg.state != deregistering {
+			reg.pe.Home = 0
 			c.becomeRegistering(now, key, reg)
 		}
 	}
@@ -270,46 +300,43 @@ func (c *Client) becomeHomeless(now time.Time, cause error) {
 
 // Advance does what is due.
 func (c *Client) Advance(now time.Time) {
-	c.advanceHunt(now)
 	if len(c.sent) > 0 && !c.sent[0].deadline.After(now) {
 		c.dropHome(now, fmt.Errorf("%v: %w", c.sent[0].kind, ErrNoResponse))
 	}
 	c.expireWaiting(now)
+	c.advanceHunt(now)
 	c.advanceRegistrations(now)
 }
 
 // expireWaiting fails the requests that no registrar came for.
 func (c *Client) expireWaiting(now time.Time) {
-	kept := c.waiting[:0]
-	for _, r := range c.waiting {
+	c.waiting = slices.DeleteFunc(c.waiting, func(r *request) bool {
 		if r.deadline.IsZero() || r.deadline.After(now) {
-			kept = append(kept, r)
-			continue
+			return false
 		}
 		err := ErrNoRegistrar
 		if c.hunt.lastErr != nil {
 			err = fmt.Errorf("%w: %w", ErrNoRegistrar, c.hunt.lastErr)
 		}
 		c.fail(r, err)
-	}
-	clear(c.waiting[len(kept):])
-	c.waiting = kept
-	if len(c.waiting) == 0 && c.hunt.state == hunting {
-		c.stopHunt()
-	}
+		return true
+	})
+	c.stopHunt()
 }
 
 // Deadline is the earliest of all timers.
 func (c *Client) Deadline() time.Time {
-	d := c.hunt.deadline()
+	d := earliest(c.hunt.deadline(), c.nextT4)
 	if len(c.sent) > 0 {
 		// Answers come in order, so that the oldest request's timer is the one that matters.
 		d = earliest(d, c.sent[0].deadline)
 	}
 	for _, r := range c.waiting {
-		d = earliest(d, r.deadline)
+		if !r.deadline.IsZero() {
+			return earliest(d, r.deadline) // the oldest one's
+		}
 	}
-	return earliest(d, c.nextT4)
+	return d
 }
 
 // earliest returns the earlier of two deadlines, of which zero is never.

@@ -1,6 +1,9 @@
 package asap
 
 import (
+	"cmp"
+	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -32,15 +35,18 @@ type hunt struct {
 	state   huntState
 	home    effect.AssocID         // connected: the home registrar's association, else 0
 	remote  protocol.TransportAddr // of home
+	mute    bool                   // home has said nothing yet
+	unfit   protocol.TransportAddr // a registrar that was dropped, until the next one is found
 	lastErr error                  // why the last attempt or association failed
 
 	candidates []protocol.TransportAddr // of this round, not tried yet
+	tried      []protocol.TransportAddr // in this round
 	dialing    map[effect.AssocID]bool
-	incoming   []incoming // not adopted
+	incoming   []incoming // not adopted, oldest first
 
-	t5Serverhunt time.Time     // hunting: end of this round
+	t5Serverhunt time.Time     // end of this round or pause; zero: there is none
 	round        time.Duration // length of this round
-	pause        time.Duration // before the next round, when all candidates failed early
+	pause        time.Duration // length of the last pause
 }
 
 // incoming is an association that some registrar has opened to us.
@@ -54,10 +60,12 @@ const (
 	maxParallel = 3
 	// maxIncoming bounds the associations that strangers may keep open to us.
 	maxIncoming = 16
-	// firstPause is the pause after a round in which every registrar refused at once. It
-	// doubles up to the length of a round, so that a registrar that is just being started
-	// is found soon.
+	// firstPause and maxPause bound the pause after a round in which every registrar refused
+	// at once, and after one that took the association and said nothing. It doubles, so
+	// that a registrar that is just being started is found soon, and a broken one is
+	// not asked all the time.
 	firstPause = 50 * time.Millisecond
+	maxPause   = time.Second
 )
 
 func (h *hunt) deadline() time.Time {
@@ -69,59 +77,95 @@ func (h *hunt) deadline() time.Time {
 
 // becomeIdle forgets the home association.
 func (h *hunt) becomeIdle(cause error) {
-	h.state, h.home, h.remote, h.lastErr = idle, 0, protocol.TransportAddr{}, cause
+	h.state, h.home, h.remote, h.mute, h.lastErr = idle, 0, protocol.TransportAddr{}, false, cause
+	h.t5Serverhunt = time.Time{}
 }
 
-// becomeHunting starts a round (SH1, SH2).
+// becomeHunting starts the hunt, at once or after the pause that was ordered.
 func (c *Client) becomeHunting(now time.Time) {
+	c.hunt.state = hunting
+	if !c.hunt.t5Serverhunt.After(now) {
+		c.startRound(now)
+	}
+}
+
+// startRound dials up to three candidates (SH1) and starts T5-Serverhunt (SH2).
+func (c *Client) startRound(now time.Time) {
 	h := &c.hunt
-	h.state = hunting
 	h.t5Serverhunt = now.Add(h.round)
 	h.candidates = slices.Clone(c.cfg.Registrars(now))
 	c.cfg.Rand.Shuffle(len(h.candidates), func(i, j int) {
 		h.candidates[i], h.candidates[j] = h.candidates[j], h.candidates[i]
 	})
+	slices.SortStableFunc(h.candidates, func(a, b protocol.TransportAddr) int {
+		return cmp.Compare(h.rank(a), h.rank(b))
+	})
+	h.tried = nil
 	h.dialing = make(map[effect.AssocID]bool)
 	for range maxParallel {
-		c.dialNext(now)
+		c.dialNext()
 	}
 	if len(h.dialing) == 0 {
 		c.pauseHunt(now)
 	}
 }
 
-// dialNext tries the next candidate (SH4).
-func (c *Client) dialNext(now time.Time) {
+// rank orders the candidates of a round: "It SHOULD attempt to select a different set
+// of transport addresses" than in the last one (SH5.2), and a registrar that has
+// just been dropped comes last of all.
+func (h *hunt) rank(to protocol.TransportAddr) int {
+	switch {
+	case h.isUnfit(to):
+		return 2
+	case slices.ContainsFunc(h.tried, to.Equal):
+		return 1
+	}
+	return 0
+}
+
+// isUnfit reports whether to is an address of the registrar that has been dropped.
+func (h *hunt) isUnfit(to protocol.TransportAddr) bool {
+	return to.Protocol == h.unfit.Protocol && to.Port == h.unfit.Port &&
+		slices.ContainsFunc(to.Addrs, func(a netip.Addr) bool { return slices.Contains(h.unfit.Addrs, a) })
+}
+
+// dialNext tries the next candidate (SH4). One that has been dropped might win against
+// better ones, so it is tried when no other is left.
+func (c *Client) dialNext() {
 	h := &c.hunt
-	if len(h.candidates) == 0 {
+	if len(h.candidates) == 0 || len(h.dialing) > 0 && h.isUnfit(h.candidates[0]) {
 		return
 	}
 	to := h.candidates[0]
 	h.candidates = h.candidates[1:]
+	h.tried = append(h.tried, to)
 	h.dialing[c.q.Dial(to)] = true
 }
 
-// pauseHunt ends a round early, since there is nobody left to try.
+// pauseHunt lets the next round wait.
 func (c *Client) pauseHunt(now time.Time) {
 	h := &c.hunt
-	h.pause = min(max(2*h.pause, firstPause), h.round)
-	h.t5Serverhunt = earliest(h.t5Serverhunt, now.Add(h.pause))
+	h.pause = min(max(2*h.pause, firstPause), maxPause, h.round)
+	h.t5Serverhunt = now.Add(h.pause)
 }
 
 func (c *Client) stopDialing() {
-	for id := range c.hunt.dialing {
+	for _, id := range slices.Sorted(maps.Keys(c.hunt.dialing)) {
 		c.q.Abort(id)
 	}
 	c.hunt.dialing, c.hunt.candidates = nil, nil
 }
 
-// stopHunt: nobody needs a registrar any more.
+// stopHunt ends a hunt that nobody waits for any more.
 func (c *Client) stopHunt() {
-	c.stopDialing()
-	c.hunt.becomeIdle(c.hunt.lastErr)
+	if c.hunt.state == hunting && len(c.waiting) == 0 {
+		c.stopDialing()
+		c.hunt.becomeIdle(c.hunt.lastErr)
+	}
 }
 
-// advanceHunt starts the next round when T5-Serverhunt has expired (SH5).
+// advanceHunt starts the next round when T5-Serverhunt has expired (SH5), or the pause is
+// over.
 func (c *Client) advanceHunt(now time.Time) {
 	h := &c.hunt
 	if h.state != hunting || h.t5Serverhunt.After(now) {
@@ -129,9 +173,10 @@ func (c *Client) advanceHunt(now time.Time) {
 	}
 	if len(h.dialing) > 0 {
 		h.round = min(2*h.round, c.cfg.MaxHuntTimeout)
+		h.unfit = protocol.TransportAddr{} // the others are no better
 	}
 	c.stopDialing()
-	c.becomeHunting(now)
+	c.startRound(now)
 }
 
 // HandleUp takes an association that is up: one of the hunt's, or one that a
@@ -143,10 +188,13 @@ func (c *Client) HandleUp(now time.Time, id effect.AssocID, _, remote protocol.T
 		c.becomeConnected(now, id, remote)
 		return
 	}
-	// Only a PE is visited by registrars.
-	if len(c.registrations) == 0 || len(h.incoming) == maxIncoming {
-		c.q.Abort(id)
+	if len(c.registrations) == 0 {
+		c.q.Abort(id) // only a PE is visited by registrars
 		return
+	}
+	if len(h.incoming) == maxIncoming {
+		c.q.Abort(h.incoming[0].id) // it had its time to say what it wants
+		h.incoming = slices.Delete(h.incoming, 0, 1)
 	}
 	h.incoming = append(h.incoming, incoming{id, remote})
 }
@@ -156,8 +204,9 @@ func (c *Client) HandleUp(now time.Time, id effect.AssocID, _, remote protocol.T
 func (c *Client) becomeConnected(now time.Time, id effect.AssocID, remote protocol.TransportAddr) {
 	h := &c.hunt
 	c.stopDialing()
-	h.state, h.home, h.remote = connected, id, remote
-	h.lastErr, h.round, h.pause = nil, c.cfg.HuntTimeout, 0
+	h.state, h.home, h.remote, h.mute = connected, id, remote, true
+	h.lastErr, h.unfit = nil, protocol.TransportAddr{}
+	h.t5Serverhunt, h.round = time.Time{}, c.cfg.HuntTimeout // SH3
 	c.q.Tell(HomeFound{Addr: remote})
 	waiting := c.waiting
 	c.waiting = nil
@@ -175,12 +224,12 @@ func (c *Client) HandleLost(now time.Time, id effect.AssocID, err error) {
 	case h.dialing[id]:
 		delete(h.dialing, id)
 		h.lastErr = err
-		c.dialNext(now)
+		c.dialNext()
 		if len(h.dialing) == 0 {
 			c.pauseHunt(now)
 		}
 	default:
-		c.hunt.forgetIncoming(id)
+		h.forgetIncoming(id)
 	}
 }
 
@@ -196,21 +245,21 @@ func (h *hunt) forgetIncoming(id effect.AssocID) (protocol.TransportAddr, bool) 
 }
 
 // adopt makes the registrar behind an incoming association the home (RFC 5352
-// section 3.4 KA2.4), and leaves the old one.
+// section 3.4 KA2.4), and leaves the old one. What that has not answered goes to
+// the new one.
 func (c *Client) adopt(now time.Time, id effect.AssocID) {
 	remote, ok := c.hunt.forgetIncoming(id)
 	if !ok {
 		return
 	}
-	unanswered := c.sent
-	c.sent = nil
 	if c.hunt.state == connected {
 		c.q.Abort(c.hunt.home)
 	}
+	unanswered := slices.DeleteFunc(c.sent, func(r *request) bool { return !c.wanted(r) })
+	c.waiting = append(unanswered, c.waiting...)
+	c.sent = nil
 	c.becomeConnected(now, id, remote)
-	for _, r := range unanswered {
-		c.send(now, r)
-	}
+	c.hunt.mute = false
 }
 
 // HomeFound is told when a home registrar is there.

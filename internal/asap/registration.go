@@ -1,7 +1,10 @@
 package asap
 
 import (
+	"cmp"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/effect"
@@ -36,7 +39,12 @@ type registration struct {
 	t4Reregistration time.Time // zero while one is pending
 }
 
-func (r *registration) becomeSent() { r.changed = false }
+// elements lists our PEs in order, so that the same inputs have the same effects.
+func (c *Client) elements() []elementKey {
+	return slices.SortedFunc(maps.Keys(c.registrations), func(a, b elementKey) int {
+		return cmp.Or(cmp.Compare(a.handle, b.handle), cmp.Compare(a.id, b.id))
+	})
+}
 
 // Registered is told when a PE has become a member of its pool, first or again
 // after its registrar was lost.
@@ -61,7 +69,8 @@ type Deregistered struct {
 }
 
 // Register makes pe a member of a pool, or updates what is known of it: its policy
-// or its addresses. It goes on until Rejected or Deregistered is told.
+// or its addresses. It goes on until Rejected or Deregistered is told; while the PE is being
+// deregistered, Register does nothing.
 func (c *Client) Register(now time.Time, handle protocol.PoolHandle, pe protocol.PoolElement) {
 	key := elementKey{handle, pe.ID}
 	pe.Life = 3 * c.cfg.ReregistrationTimeout
@@ -88,7 +97,7 @@ func (c *Client) becomeRegistering(now time.Time, key elementKey, reg *registrat
 func (c *Client) reregister(now time.Time, key elementKey, reg *registration) {
 	reg.t4Reregistration = time.Time{}
 	reg.pending = true
-	c.submit(now, &request{kind: register, key: key}, true)
+	c.submit(now, &request{kind: register, key: key})
 }
 
 // element is what we say of a PE. Addresses that only this machine or link can use are
@@ -170,15 +179,16 @@ func (c *Client) Deregister(now time.Time, handle protocol.PoolHandle, id protoc
 	}
 	reg.state = deregistering
 	reg.t4Reregistration = time.Time{}
-	waiting := c.waiting[:0]
-	for _, r := range c.waiting {
-		if r.kind != register || r.key != key {
-			waiting = append(waiting, r)
-		}
+	c.waiting = slices.DeleteFunc(c.waiting, func(r *request) bool { return r.kind == register && r.key == key })
+	c.submit(now, &request{kind: deregister, key: key})
+}
+
+func (c *Client) handleDeregistrationResponse(m *wire.DeregistrationResponse) {
+	var err error
+	if len(m.Causes) > 0 { // "If the de-registration is rejected" (RFC 5352 section 3.2)
+		err = remoteError(m.Causes)
 	}
-	clear(c.waiting[len(waiting):])
-	c.waiting = waiting
-	c.submit(now, &request{kind: deregister, key: key}, false)
+	c.becomeDeregistered(elementKey{m.Handle, m.ID}, err)
 }
 
 func (c *Client) becomeDeregistered(key elementKey, err error) {
@@ -195,11 +205,22 @@ func (c *Client) advanceRegistrations(now time.Time) {
 		return
 	}
 	c.nextT4 = time.Time{}
-	for key, reg := range c.registrations {
+	for _, key := range c.elements() {
+		reg := c.registrations[key]
 		if !reg.t4Reregistration.IsZero() && !reg.t4Reregistration.After(now) {
 			c.reregister(now, key, reg)
 		}
 		c.nextT4 = earliest(c.nextT4, reg.t4Reregistration)
+	}
+}
+
+// reregisterAll registers with a registrar that we have adopted: the old one, if it lives, takes
+// our PEs out of their pools when our association with it ends.
+func (c *Client) reregisterAll(now time.Time) {
+	for _, key := range c.elements() {
+		if reg := c.registrations[key]; reg.state == registered && !reg.pending {
+			c.reregister(now, key, reg)
+		}
 	}
 }
 
@@ -210,7 +231,8 @@ func (c *Client) handleKeepAlive(now time.Time, id effect.AssocID, m *wire.Endpo
 	if len(asked) == 0 {
 		return
 	}
-	if id != c.hunt.home && (m.Home || c.hunt.state != connected) {
+	adopts := id != c.hunt.home && (m.Home || c.hunt.state != connected)
+	if adopts {
 		c.adopt(now, id)
 	}
 	for _, key := range asked {
@@ -218,6 +240,9 @@ func (c *Client) handleKeepAlive(now time.Time, id effect.AssocID, m *wire.Endpo
 			c.registrations[key].pe.Home = m.Registrar
 		}
 		c.q.Send(c.hunt.home, protocol.PPIDASAP, &wire.EndpointKeepAliveAck{Handle: key.handle, ID: key.id})
+	}
+	if adopts {
+		c.reregisterAll(now)
 	}
 }
 
@@ -232,7 +257,7 @@ func (c *Client) asked(m *wire.EndpointKeepAlive) []elementKey {
 		return []elementKey{key}
 	}
 	var keys []elementKey
-	for key := range c.registrations {
+	for _, key := range c.elements() {
 		if key.handle == m.Handle {
 			keys = append(keys, key)
 		}
