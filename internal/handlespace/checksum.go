@@ -38,6 +38,12 @@ func (s *Space[V]) disown(el *Element[V]) {
 	s.owners[el.Home] = o
 }
 
+func (s *Space[V]) moveHome(el *Element[V], registrar protocol.RegistrarID) {
+	s.disown(el)
+	el.Home = registrar
+	s.own(el)
+}
+
 // checksumWords adds up the 16-bit words of a PE: the pool handle, padded with
 // zeros, and the PE ID.
 func checksumWords(handle protocol.PoolHandle, id protocol.PEID) uint64 {

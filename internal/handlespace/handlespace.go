@@ -183,9 +183,10 @@ func (s *Space[V]) update(el *Element[V], pe protocol.PoolElement, reason Reason
 		return Unchanged
 	}
 	oldHome, newPolicy := el.Home, el.Policy != pe.Policy
-	s.disown(el)
+	if pe.Home != oldHome {
+		s.moveHome(el, pe.Home)
+	}
 	el.take(pe)
-	s.own(el)
 	el.pool.selector.renew(el, newPolicy)
 	s.tell(Change[V]{Updated, reason, el, oldHome})
 	return Updated
@@ -237,9 +238,7 @@ func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reaso
 	if oldHome == registrar {
 		return
 	}
-	s.disown(el)
-	el.Home = registrar
-	s.own(el)
+	s.moveHome(el, registrar)
 	s.tell(Change[V]{HomeChanged, reason, el, oldHome})
 }
 

@@ -191,6 +191,30 @@ func TestRandomProbabilities(t *testing.T) {
 	}
 }
 
+// RFC 5356 section 4.3.1: "The Random (RAND) policy is a very simple stateless
+// policy." So the second PE of an answer says nothing of the first PE of the next.
+func TestRandomIsStateless(t *testing.T) {
+	s := New[int](Options{Rand: rand.NewPCG(13, 17)})
+	const size, draws, limit = 5, 100_000, 51.18 // 25 pairs
+	probabilities := make(map[string]float64)
+	for id := range protocol.PEID(size) {
+		put(t, s, "pool", id, protocol.Policy{Type: protocol.Random})
+		for next := range size {
+			probabilities[fmt.Sprint(uint32(id), " ", next)] = 1.0 / (size * size)
+		}
+	}
+	observed := make(map[string]int)
+	last, _ := s.Select(nil, "pool", 2)
+	for range draws {
+		next, _ := s.Select(nil, "pool", 2)
+		observed[ids([]*Element[int]{last[1], next[0]})]++
+		last = next
+	}
+	if chi := chiSquare(observed, probabilities, draws); chi > limit {
+		t.Errorf("chi-square is %.2f, want at most %v; pairs were %v", chi, limit, observed)
+	}
+}
+
 // pairProbabilities returns how likely each ordered pair of PEs is.
 func pairProbabilities(weights []uint32) map[string]float64 {
 	total := 0.0

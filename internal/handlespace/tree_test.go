@@ -45,8 +45,26 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// checkLeaves follows the list of leaves, of which only a root may be empty.
+func checkLeaves(t *testing.T, tree *tree[int, string]) {
+	t.Helper()
+	leaf, _, _ := tree.seek(-1)
+	if leaf.prev != nil {
+		t.Fatal("there is a leaf before the first")
+	}
+	for ; leaf != nil; leaf = leaf.next {
+		if len(leaf.keys) == 0 && leaf != tree.root {
+			t.Fatal("an empty leaf is kept")
+		}
+		if leaf.next != nil && leaf.next.prev != leaf {
+			t.Fatal("two leaves are not linked both ways")
+		}
+	}
+}
+
 func compareTree(t *testing.T, tree *tree[int, string], model map[int]string, r *rand.Rand) {
 	t.Helper()
+	checkLeaves(t, tree)
 	all := slices.Sorted(maps.Keys(model))
 	starts := []int{-1, r.IntN(10_000), r.IntN(10_000), 1 << 30}
 	for _, start := range starts {
