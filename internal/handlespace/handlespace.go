@@ -36,7 +36,7 @@ type Space[V any] struct {
 	pools     map[protocol.PoolHandle]*pool[V]
 	order     tree[protocol.PoolHandle, *pool[V]]
 	owners    map[protocol.RegistrarID]ownership
-	elements  int
+	count     int // of PEs in all pools
 }
 
 // Element is a PE in a Space. Its user reads all, with what it points to, and
@@ -96,7 +96,7 @@ func New[V any](opts Options) *Space[V] {
 }
 
 // Len returns the number of PEs in all pools.
-func (s *Space[V]) Len() int { return s.elements }
+func (s *Space[V]) Len() int { return s.count }
 
 // Get returns a PE, or nil.
 func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V] {
@@ -171,7 +171,7 @@ func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Elem
 	p.elements[el.ID] = el
 	p.order.insert(el.ID, el)
 	p.selector.add(el)
-	s.elements++
+	s.count++
 	s.own(el)
 	s.tell(Change[V]{Added, reason, el, el.Home})
 	return el
@@ -226,7 +226,7 @@ func (s *Space[V]) Remove(handle protocol.PoolHandle, id protocol.PEID, reason R
 		delete(s.pools, handle)
 		s.order.remove(handle)
 	}
-	s.elements--
+	s.count--
 	s.disown(el)
 	s.tell(Change[V]{Removed, reason, el, el.Home})
 	return true
@@ -245,7 +245,7 @@ func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reaso
 // Select appends up to n different PEs of a pool to dst, in the order in which
 // its policy wants them used, and counts them as selected. It allocates nothing
 // when dst has room. known is false when there is no such pool; a pool may have
-// nothing to select all the same (see WeightedRandom).
+// nothing to select all the same: no PE of weight 0, under WeightedRandom.
 func (s *Space[V]) Select(dst []*Element[V], handle protocol.PoolHandle, n int) (selected []*Element[V], known bool) {
 	p := s.pools[handle]
 	if p == nil {
