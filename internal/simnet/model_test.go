@@ -1,12 +1,10 @@
 package simnet_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"testing"
@@ -22,7 +20,16 @@ const (
 	pathUp   = transport.NoticePathUp
 )
 
-// With the defaults (RTO 0.2 s to 2 s, a heartbeat each 2 s).
+// timing is what the times below come from.
+var timing = transport.Options{
+	RTOInitial:        time.Second,
+	RTOMin:            200 * time.Millisecond,
+	RTOMax:            2 * time.Second,
+	HeartbeatInterval: 2 * time.Second,
+	PathMaxRetrans:    2,
+	AssocMaxRetrans:   4,
+}
+
 const (
 	downIdle    = 7400 * time.Millisecond // 3 heartbeats: 0.2 + 0.4 + 0.8 + 3*2
 	downPending = 1400 * time.Millisecond // 0.2 + 0.4 + 0.8
@@ -30,11 +37,18 @@ const (
 	lostPending = 5 * time.Second
 )
 
+// noHeartbeat is timing without probes.
+func noHeartbeat() transport.Options {
+	opts := timing
+	opts.HeartbeatInterval = -1
+	return opts
+}
+
 // "A message arrives after Config.Latency", "up for its acceptor after 3 and for
 // its dialer after 4 latencies".
 func TestLatency(t *testing.T) {
 	const latency = 10 * time.Millisecond
-	inWorld(t, simnet.Config{Latency: latency}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{Latency: latency}, timing, func(w *world) {
 		w.send(w.a, "one", 0)
 		w.send(w.a, "two", 0)
 		w.want(w.b, event{text: "one", at: latency})
@@ -45,7 +59,7 @@ func TestLatency(t *testing.T) {
 		w.start = time.Now()
 		up := make(chan time.Duration)
 		go func() {
-			a, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
+			a, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), timing)
 			if err != nil {
 				w.Error(err)
 			}
@@ -65,7 +79,7 @@ func TestLatency(t *testing.T) {
 
 // "Without latency and loss a message is with the peer when Send returns".
 func TestNoLatency(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.send(w.a, "one", 0)
 		w.want(w.b, event{text: "one", at: 0})
 		w.a.Close()
@@ -76,7 +90,7 @@ func TestNoLatency(t *testing.T) {
 // lossy sends messages on three streams through losses, and returns what arrived
 // when.
 func lossy(t *testing.T, seed uint64) (trace []string) {
-	inWorld(t, simnet.Config{Latency: time.Millisecond, Loss: 0.2, Seed: seed}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{Latency: time.Millisecond, Loss: 0.2, Seed: seed}, timing, func(w *world) {
 		for i := range 300 {
 			w.send(w.a, fmt.Sprintf("%d %d", i%3, i/3), uint16(i%3))
 		}
@@ -130,7 +144,7 @@ func TestLoss(t *testing.T) {
 // "after PathMaxRetrans + 1 unanswered ones comes NoticePathDown, after
 // AssocMaxRetrans + 1 on all paths ErrLost."
 func TestCutIdle(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0, 1)
 		got := make(chan []event)
 		for _, end := range []transport.Assoc{w.a, w.b} {
@@ -152,7 +166,7 @@ func TestCutIdle(t *testing.T) {
 // "While messages wait, their RTOs count and no HeartbeatInterval", and without
 // heartbeats nothing else does.
 func TestCutPending(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{HeartbeatInterval: -1}, func(w *world) {
+	inWorld(t, simnet.Config{}, noHeartbeat(), func(w *world) {
 		w.cut(0, 1)
 		w.pass(time.Hour)
 		w.send(w.a, "into the cut", 0)
@@ -165,7 +179,7 @@ func TestCutPending(t *testing.T) {
 
 // "With no path left messages wait, and arrive an RTO after a path is healed."
 func TestHeal(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0, 1)
 		w.send(w.a, "one", 0)
 		w.send(w.a, "two", 1)
@@ -186,7 +200,7 @@ func TestHeal(t *testing.T) {
 // path, and the next ones take that path at once." "A healed path is noticed after
 // one HeartbeatInterval."
 func TestPathDownAndUp(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0)
 		w.send(w.a, "first", 0)
 		w.send(w.a, "other stream", 1)
@@ -211,7 +225,9 @@ func TestPathDownAndUp(t *testing.T) {
 
 // Ends unblock calls at once, whether the peer can hear of them or not.
 func TestShutdownIntoCut(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{Buffer: 100}, func(w *world) {
+	opts := timing
+	opts.Buffer = 100
+	inWorld(t, simnet.Config{}, opts, func(w *world) {
 		w.send(w.a, "fills the buffer", 0)
 		w.cut(0, 1)
 		blocked := make(chan event)
@@ -233,7 +249,7 @@ func TestShutdownIntoCut(t *testing.T) {
 
 // A path that is healed before it counts as down gives no notice.
 func TestShortCut(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0, 1)
 		w.pass(downIdle - time.Nanosecond)
 		w.heal(0, 1)
@@ -245,7 +261,7 @@ func TestShortCut(t *testing.T) {
 
 // "Kill takes the power away: whoever talks to h hears nothing more."
 func TestKill(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.send(w.a, "unread", 0)
 		w.server.Kill()
 		if e := w.recv(w.b); !errors.Is(e.err, net.ErrClosed) {
@@ -254,13 +270,13 @@ func TestKill(t *testing.T) {
 		if _, err := w.ln.Accept(w.Context()); !errors.Is(err, net.ErrClosed) {
 			w.Errorf("Accept on the killed host: %v", err)
 		}
-		if _, err := w.server.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{}); err == nil {
+		if _, err := w.server.Dial(w.Context(), w.ln.LocalAddr(), timing); err == nil {
 			w.Error("a killed host dials")
 		}
 		// A new machine takes the addresses, and does not disturb the old association.
 		reborn := w.net.Host("10.0.0.2", "10.1.0.2")
-		ln := w.listen(reborn, 3863, transport.Options{})
-		a, err := w.client.Dial(w.Context(), ln.LocalAddr(), transport.Options{})
+		ln := w.listen(reborn, 3863, timing)
+		a, err := w.client.Dial(w.Context(), ln.LocalAddr(), timing)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -276,13 +292,13 @@ func TestKill(t *testing.T) {
 // "its associations end gracefully, but those with data that it has not read end
 // by an abort. h itself goes on".
 func TestCrash(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
-		second, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
+		second, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), timing)
 		if err != nil {
 			w.Fatal(err)
 		}
 		w.accept(w.ln)
-		unaccepted, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
+		unaccepted, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), timing)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -294,124 +310,53 @@ func TestCrash(t *testing.T) {
 		if e := w.recv(w.b); !errors.Is(e.err, net.ErrClosed) {
 			w.Errorf("in the crashed process: %+v", e)
 		}
-		w.listen(w.server, 3863, transport.Options{}).Close()
+		w.listen(w.server, 3863, timing).Close()
 	})
 }
 
-// RFC 4960 section 5.2.1: when both ends dial at once, one association comes of it.
-func TestDialsMeet(t *testing.T) {
-	const latency = 5 * time.Millisecond
-	inWorld(t, simnet.Config{Latency: latency}, transport.Options{}, func(w *world) {
-		one, two := w.listen(w.client, 9901, transport.Options{}), w.listen(w.server, 9901, transport.Options{})
-		var ends [2]transport.Assoc
-		done := make(chan bool)
-		for i, ln := range []transport.Listener{one, two} {
-			go func() {
-				var err error
-				ends[i], err = ln.Dial(w.Context(), []transport.Listener{two, one}[i].LocalAddr())
+// RFC 6458 section 7.1: "An implementation is not allowed to send a DATA chunk with no
+// user data".
+func TestEmptyMessage(t *testing.T) {
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
+		if err := w.a.Send(nil, transport.SendInfo{}); err == nil {
+			w.Error("Send takes an empty message")
+		}
+		w.send(w.a, "next", 0)
+		w.want(w.b, event{text: "next"})
+	})
+}
+
+// "An association has a path for each address of the end that has more of them,
+// to that address of the other end which has the longest prefix in common."
+func TestUnequalAddresses(t *testing.T) {
+	for _, dial := range []struct {
+		name, from, to string
+		first          time.Duration // message, with the first address of two cut
+	}{
+		{"FromOne", "one", "two", timing.RTOMin}, // that address was dialed
+		{"FromTwo", "two", "one", 0},
+	} {
+		t.Run(dial.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{T: t, net: simnet.New(simnet.Config{}), start: time.Now()}
+				hosts := map[string]*simnet.Host{"one": w.net.Host("10.1.0.9"), "two": w.net.Host("10.0.0.2", "10.1.0.2")}
+				ln := w.listen(hosts[dial.to], 3863, timing)
+				a, err := hosts[dial.from].Dial(t.Context(), ln.LocalAddr(), timing)
 				if err != nil {
-					w.Error(err)
+					t.Fatal(err)
 				}
-				done <- true
-			}()
-		}
-		<-done
-		<-done
-		w.start = time.Now()
-		w.send(ends[0], "to two", 0)
-		w.want(ends[1], event{text: "to two", at: latency})
-		w.send(ends[1], "to one", 0)
-		w.want(ends[0], event{text: "to one", at: 2 * latency})
-		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
-		defer cancel()
-		if _, err := one.Accept(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			w.Errorf("a second association: %v", err)
-		}
-		// There is no other association between the two ports.
-		if _, err := one.Dial(w.Context(), two.LocalAddr()); err == nil {
-			w.Error("a second association was dialed")
-		}
-		ends[0].Close()
-		w.recv(ends[1])
-		again, err := one.Dial(w.Context(), two.LocalAddr())
-		if err != nil {
-			w.Fatalf("after the end of the first: %v", err)
-		}
-		again.Close()
-		one.Close()
-		two.Close()
-	})
-}
-
-// RFC 4960 section 5.2: a peer that lost the association and comes again
-// replaces it.
-func TestRestart(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
-		one := w.listen(w.client, 9901, transport.Options{})
-		never := w.listen(w.server, 9901, transport.Options{HeartbeatInterval: -1})
-		old, err := one.Dial(w.Context(), never.LocalAddr())
-		if err != nil {
-			w.Fatal(err)
-		}
-		stale := w.accept(never)
-		w.cut(0, 1)
-		for w.recv(old).err == nil {
-		}
-		w.heal(0, 1)
-		fresh, err := one.Dial(w.Context(), never.LocalAddr())
-		if err != nil {
-			w.Fatal(err)
-		}
-		w.want(stale, event{err: transport.ErrAborted, at: lostIdle})
-		w.send(fresh, "fresh", 0)
-		w.want(w.accept(never), event{text: "fresh", at: lostIdle})
-		fresh.Close()
-		one.Close()
-		never.Close()
-	})
-}
-
-func TestAddressInUse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, net: simnet.New(simnet.Config{})}
-		h := w.net.Host("10.0.0.1", "10.1.0.1")
-		ln := w.listen(h, 3863, transport.Options{})
-		if _, err := h.Listen(t.Context(), ln.LocalAddr(), transport.Options{}); err == nil {
-			t.Error("two listeners at one port")
-		}
-		ln.Close()
-		w.listen(h, 3863, transport.Options{}).Close()
-		other := ln.LocalAddr()
-		other.Addrs[0] = addr("10.0.0.2")
-		if _, err := h.Listen(t.Context(), other, transport.Options{}); err == nil {
-			t.Error("a listener at an address of another host")
-		}
-	})
-}
-
-// "Dial asks each address in turn, and the next one after RTOInitial, doubled each
-// time, without an answer."
-func TestDialInVain(t *testing.T) {
-	inWorld(t, simnet.Config{}, transport.Options{}, func(w *world) {
-		remote := w.ln.LocalAddr()
-		remote.Addrs = []netip.Addr{w.client.Addrs()[0], remote.Addrs[0]}
-		refused, err := w.client.Dial(w.Context(), remote, transport.Options{})
-		if err != nil || time.Since(w.start) != 0 {
-			w.Fatalf("first address refuses: %v after %v", err, time.Since(w.start))
-		}
-		refused.Close()
-
-		w.cut(0)
-		a, err := w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
-		if err != nil || time.Since(w.start) != time.Second {
-			w.Fatalf("first path cut: %v after %v", err, time.Since(w.start))
-		}
-		a.Close()
-		w.cut(1)
-		w.start = time.Now()
-		_, err = w.client.Dial(w.Context(), w.ln.LocalAddr(), transport.Options{})
-		if !errors.Is(err, transport.ErrLost) || time.Since(w.start) != 17*time.Second {
-			w.Errorf("all paths cut: %v after %v, want 1 + 8*2 s", err, time.Since(w.start))
-		}
-	})
+				b := w.accept(ln)
+				w.net.Cut(addr("10.1.0.9"), addr("10.0.0.2"))
+				w.send(a, "to b", 0)
+				w.want(b, event{text: "to b", at: dial.first})
+				w.net.Cut(addr("10.1.0.9"), addr("10.1.0.2"))
+				for _, end := range []transport.Assoc{a, b} {
+					for w.recv(end).err == nil {
+					}
+					w.want(end, event{err: transport.ErrLost, at: dial.first + lostIdle})
+				}
+				ln.Close()
+			})
+		})
+	}
 }

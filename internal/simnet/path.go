@@ -2,6 +2,7 @@ package simnet
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/transport"
@@ -27,12 +28,8 @@ func pathsBetween(local, remote []netip.Addr, dialed netip.Addr) []link {
 			paths = append(paths, linkOf(closest(local, a), a))
 		}
 	}
-	for i, l := range paths {
-		if l[0] == dialed || l[1] == dialed {
-			paths[0], paths[i] = paths[i], paths[0]
-			break
-		}
-	}
+	primary := max(0, slices.Index(paths, linkOf(closest(local, dialed), dialed)))
+	paths[0], paths[primary] = paths[primary], paths[0]
 	return paths
 }
 

@@ -41,7 +41,7 @@ var (
 	errInUse   = errors.New("address in use")
 	errSilent  = errors.New("no answer")
 	errDown    = errors.New("host is down")
-	errEmpty   = errors.New("empty message") // RFC 4960 section 3.3.1: a DATA chunk has at least one byte
+	errEmpty   = errors.New("empty message") // RFC 6458 section 7.1
 )
 
 // Config says what the links of a network are like.
