@@ -18,8 +18,8 @@ const (
 	window = 1 << 20
 	// ackDelay is how long a delivered message waits for an ACK that could cover more.
 	ackDelay = 100 * time.Millisecond
-	// lingerTime is how long an association that ends waits for its peer: to take
-	// more of what was sent, then to answer SHUTDOWN.
+	// lingerTime is how long an association that ends waits for its peer: to take more
+	// of what was sent, then to answer SHUTDOWN.
 	lingerTime = 5 * time.Second
 )
 
@@ -31,14 +31,14 @@ var past = time.Unix(1, 0)
 
 // assoc is an association over conn, after the exchange of INIT.
 //
-// It owns up to two goroutines. The reader lives as long as the connection, and closes it. The flusher
-// exists only while there is something to write that no Send is writing. Both end soon
-// after the association has: after Close they wait for the peer no longer than
-// lingerTime allows; Abort, also after Close, ends them and waits for that.
+// It owns up to two goroutines. The reader lives as long as the connection, and closes
+// it. The flusher exists only while there is something to write that no Send is writing.
+// Both end soon after the association has: after Close they wait for the peer no longer
+// than lingerTime allows; Abort, also after Close, ends them and waits for that.
 //
-// Who writes: one at a time, that which has set writing. All else is appended to
-// out and the one who writes takes care of it. So no call waits for another, the
-// reader waits for no write, and a chunk that was begun is always finished.
+// Who writes: one at a time, that which has set writing. All else is appended to out and
+// the one who writes takes care of it. So no call waits for another, the reader waits
+// for no write, and a chunk that was begun is always finished.
 type assoc struct {
 	conn          net.Conn
 	opts          transport.Options
@@ -52,7 +52,7 @@ type assoc struct {
 
 	closed      bool      // Close or Abort was called here
 	over        bool      // nothing more is read or written
-	peerEnd     error     // what ended the association, other than closed
+	peerEnd     error     // what ended the association, other than closed; io.EOF: SHUTDOWN
 	lingerUntil time.Time // when the reader gives up after Close
 
 	received  byteQueue // DATA chunks without padding; the last may be incomplete
@@ -194,8 +194,8 @@ func (a *assoc) endSending() {
 	a.flushSoon()
 }
 
-// finish stops the reader and who writes; the first reason is the one that calls
-// report. a.mu is held.
+// finish stops the reader and who writes; the first reason is the one that calls report.
+// a.mu is held.
 func (a *assoc) finish(reason error) {
 	if a.over {
 		return
@@ -216,11 +216,11 @@ func (a *assoc) wake() {
 
 // endOf turns an error of the connection into one of the association.
 func endOf(err error) error {
-	if errors.Is(err, syscall.ETIMEDOUT) {
-		return fmt.Errorf("%w: %w", transport.ErrLost, err)
-	}
-	if err == io.EOF {
+	switch {
+	case err == io.EOF:
 		return transport.ErrAborted // the connection has ended without SHUTDOWN
+	case errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return fmt.Errorf("%w: %w", transport.ErrLost, err) // TCP has given up
 	}
 	return fmt.Errorf("%w: %w", transport.ErrAborted, err)
 }

@@ -12,8 +12,8 @@ func BenchmarkTransport(b *testing.B) {
 	transporttest.Bench(b, func(*testing.B) transporttest.Setup { return loopback() })
 }
 
-// BenchmarkBareTCP does what BenchmarkTransport does on connections of package
-// net, where messages have a known size and no frame: the floor.
+// BenchmarkBareTCP does what BenchmarkTransport does on connections of package net,
+// where messages have a known size and no frame: the floor.
 func BenchmarkBareTCP(b *testing.B) {
 	b.Run("Echo", benchBareEcho)
 	b.Run("OneWay16KiB", benchBareOneWay)

@@ -45,7 +45,8 @@ type header struct {
 // padding is the number of bytes behind the chunk.
 func (h header) padding() int { return -h.length & 3 }
 
-// parseHeader takes the first headerLen bytes of a chunk. It refuses types that are unknown and lengths that the type cannot have.
+// parseHeader takes the first headerLen bytes of a chunk. It refuses types that are
+// unknown and lengths that the type cannot have.
 func parseHeader(b []byte) (header, error) {
 	h := header{chunkType(b[0]), b[1], int(binary.BigEndian.Uint16(b[2:]))}
 	shortest, longest := 0, 0

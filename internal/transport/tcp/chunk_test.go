@@ -8,8 +8,8 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// "Each of these is a protocol error [...]: an unknown type, a length that the
-// chunk cannot have".
+// "Each of these is a protocol error [...]: an unknown type, a length that the chunk
+// cannot have".
 func TestParseHeader(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -17,10 +17,10 @@
 //	|                  Value, zero bytes up to 4n                   |
 //	+---------------------------------------------------------------+
 //
-// Length counts the header of 4 bytes and the value, not the padding. Flags that are
-// not named below are sent as 0 and ignored. Each of these is a protocol error, after
-// which the receiver aborts: an unknown type, a length that the chunk cannot have, a
-// rule below that is broken.
+// Length counts the header of 4 bytes and the value, not the padding. Flags that are not
+// named below are sent as 0 and ignored. Each of these is a protocol error, after which
+// the receiver aborts: an unknown type, a length that the chunk cannot have, a rule
+// below that is broken.
 //
 //	type  chunk          length       value
 //	  0   DATA           16 to 65535  see below; flag 0x04: unordered
@@ -38,7 +38,8 @@
 // Each side sends INIT once and first; the side that opened the connection does not wait
 // for the other's, the other may. The draft's INIT flags announce that the sender leaves
 // fields out of its DATA and ACK chunks: this profile has all fields in place, sends no
-// flag, and aborts when it gets one of them. A side that has no INIT after 5 seconds aborts.
+// flag, and aborts when it gets one of them. A side that has no INIT after 5 seconds
+// aborts.
 //
 // # Messages
 //
@@ -63,39 +64,46 @@
 //
 // # Window
 //
-// The receiver reads the connection at all times, whether its user takes messages or not,
-// so that heartbeats and the end of the association get through. What bounds it is a
-// window of 1 MiB (1,048,576 bytes), counted as the Length of DATA chunks: a sender keeps
-// no more than that unacknowledged, and a receiver that holds more undelivered aborts. As
-// each message counts with its header, empty ones fill the window too.
+// The receiver reads the connection at all times, whether its user takes messages or
+// not, so that heartbeats and the end of the association get through. What bounds it is
+// a window of 1 MiB (1,048,576 bytes), counted as the Length of DATA chunks: a sender
+// keeps no more than that unacknowledged, and a receiver that holds more undelivered
+// aborts. As each message counts with its header, empty ones fill the window too.
 //
 // ACK acknowledges every message up to the TSN in it, after their delivery to the user.
-// (The draft has one ACK for each DATA; here one may stand for several.) It is due 100 ms
-// after a delivery, at once when half the window has been delivered and not acknowledged,
-// and it goes along with DATA that is sent anyway. An ACK for what was not sent, or for
-// nothing new, is a protocol error.
+// (The draft has one ACK for each DATA; here one may stand for several.) It is due 100
+// ms after a delivery, at once when half the window has been delivered and not
+// acknowledged, and it goes along with DATA that is sent anyway. An ACK for what was not
+// sent, or for nothing new, is a protocol error.
 //
 // # Heartbeats
 //
 // All bytes from the peer are signs of life. After a heartbeat interval without any, and
 // after each further one, a HEARTBEAT goes out. The peer answers with HEARTBEAT ACK and
-// the same value; of several that wait for the answer to be written, one is answered. When the interval
-// has passed as many times as the limit (transport.Options.AssocMaxRetrans) says since the first HEARTBEAT,
-// the association is lost: with the defaults 2 s + 4 * 2 s after the last byte.
+// the same value; of several that wait for the answer to be written, one is answered.
+// When the interval has passed as many times as the limit says since the first HEARTBEAT,
+// the association is lost: limit + 1 intervals after the last byte. Interval and limit
+// (transport.Options.HeartbeatInterval and AssocMaxRetrans) are a matter of each side.
 //
 // # End
 //
 // SHUTDOWN is the last chunk of its direction: its sender takes no more messages, and
 // sends it behind all that it took. A side that receives SHUTDOWN takes no more messages
-// either and answers with its own behind those that it took, unless it has sent it already. Who
-// has both sent and received SHUTDOWN closes the connection. Nothing is acknowledged, and no
-// heartbeat sent, after SHUTDOWN.
+// either and answers with its own behind those that it took, unless it has sent it
+// already. Who has both sent and received SHUTDOWN closes the connection. Nothing is
+// acknowledged, and no heartbeat sent, after SHUTDOWN; what follows it is not read.
 //
-// A connection that ends without SHUTDOWN, be it by FIN or by RST, is an association that
-// was aborted; so a peer that was killed is told from one that has closed. There is no
-// chunk for it, as it could not overtake what TCP has already queued.
+// While it waits for the other's SHUTDOWN, a side that has shut down delivers what still
+// comes. One that was closed drops it, and closes the connection when there is no answer
+// 5 seconds after its own SHUTDOWN was written, or when TCP has taken nothing of what is
+// to be written for 5 seconds.
+//
+// A connection that ends without SHUTDOWN, be it by FIN or by RST, is an association
+// that was aborted; so a peer that was killed is told from one that has closed. There is
+// no chunk for it, as it could not overtake what TCP has already queued.
 //
 // # Use of transport.Options
 //
-// HeartbeatInterval and AssocMaxRetrans are as above; the other fields have no use here.
+// HeartbeatInterval and AssocMaxRetrans are as above; the other fields have no use here,
+// for the window is the same for all.
 package tcp

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,8 +14,9 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// "A side that receives SHUTDOWN takes no more messages either and answers with its own behind
-// those that it took [...]. Who has both sent and received SHUTDOWN closes the connection."
+// "A side that receives SHUTDOWN takes no more messages either and answers with its own
+// behind those that it took [...]. Who has both sent and received SHUTDOWN closes the
+// connection."
 func TestShutdownByPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, p := pair(t, quiet)
@@ -134,8 +136,8 @@ func TestCloseLinger(t *testing.T) {
 	})
 }
 
-// A write deadline in the middle of a chunk harms neither the message nor the next
-// ones: the flusher goes on.
+// A write deadline in the middle of a chunk harms neither the message nor the next ones:
+// the flusher goes on.
 func TestWriteDeadlineInChunk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, p := pair(t, quiet)
@@ -204,11 +206,26 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// "never panics, memory bounded": random bytes as a peer may write them.
+func TestEndOf(t *testing.T) {
+	for _, c := range []struct{ err, want error }{
+		{io.EOF, transport.ErrAborted},
+		{syscall.ECONNRESET, transport.ErrAborted},
+		{syscall.EPIPE, transport.ErrAborted},
+		{syscall.ETIMEDOUT, transport.ErrLost},
+		{syscall.EHOSTUNREACH, transport.ErrLost},
+	} {
+		err := endOf(c.err)
+		if !errors.Is(err, c.want) || c.err != io.EOF && !errors.Is(err, c.err) || errors.Is(err, io.EOF) {
+			t.Errorf("%v: %v, want %v", c.err, err, c.want)
+		}
+	}
+}
+
+// Whatever a peer writes, nothing panics or hangs, and what is held is bounded.
 func FuzzAssoc(f *testing.F) {
 	f.Add([]byte(data(0, "hello")+heartbeat+data(1, "world")+shutdown), false)
-	f.Add([]byte(data(0, strings.Repeat("x", 20_000))+data(1, "")+heartbeatAck+ack(0)), true)
-	f.Add([]byte(strings.Repeat(heartbeat, 100)), false)
+	f.Add([]byte(data(0, strings.Repeat("x", 300))+data(1, "")+heartbeatAck+ack(0)), true)
+	f.Add([]byte(strings.Repeat(heartbeat, 9)), false)
 	f.Fuzz(func(t *testing.T, b []byte, closeEarly bool) {
 		near, far := net.Pipe()
 		a := newAssoc(near, quiet)

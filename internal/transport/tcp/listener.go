@@ -15,8 +15,8 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// backlog bounds the connections that have not sent INIT yet, and the associations
-// that wait for Accept.
+// backlog bounds the connections that have not sent INIT yet, and the associations that
+// wait for Accept.
 const backlog = 1024
 
 // acceptPause is how long accepting rests when the system has no room for more
@@ -46,16 +46,26 @@ func (Network) Listen(ctx context.Context, local protocol.TransportAddr, opts tr
 	if local.Protocol != protocol.TCP {
 		return nil, fmt.Errorf("tcp: listen %v: %w", local, transport.ErrUnsupported)
 	}
-	l := &listener{port: local.Port, opts: opts, ready: make(chan *assoc, backlog)}
-	l.closing, l.close = context.WithCancel(context.Background())
+	l := newListener(local, opts)
 	if err := l.listen(ctx, local.Addrs); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("tcp: listen %v: %w", local, err)
 	}
+	l.start()
+	return l, nil
+}
+
+func newListener(local protocol.TransportAddr, opts transport.Options) *listener {
+	l := &listener{port: local.Port, opts: opts, ready: make(chan *assoc, backlog)}
+	l.closing, l.close = context.WithCancel(context.Background())
+	return l
+}
+
+// start accepts connections until Close.
+func (l *listener) start() {
 	for _, ln := range l.listeners {
 		l.goroutines.Go(func() { l.acceptFrom(ln) })
 	}
-	return l, nil
 }
 
 // listen binds all addresses to one port, the first may choose it.
@@ -113,8 +123,8 @@ func (l *listener) acceptFrom(ln net.Listener) {
 	}
 }
 
-// admit enters a connection that has just come; too many end the oldest, so
-// that those who never speak cannot keep others out.
+// admit enters a connection that has just come; too many end the oldest, so that those
+// who never speak cannot keep others out.
 func (l *listener) admit(conn net.Conn) {
 	l.mu.Lock()
 	var oldest net.Conn
@@ -163,8 +173,8 @@ func (l *listener) Accept(ctx context.Context) (transport.Assoc, error) {
 	}
 }
 
-// Dial goes out from an ephemeral port instead of the listener's where the system
-// cannot share the port, or for a remote port to which it is taken already.
+// Dial goes out from an ephemeral port instead of the listener's where the system cannot
+// share the port, or for a remote port to which it is taken already.
 func (l *listener) Dial(ctx context.Context, remote protocol.TransportAddr) (transport.Assoc, error) {
 	if l.closing.Err() != nil {
 		return nil, net.ErrClosed
@@ -172,8 +182,8 @@ func (l *listener) Dial(ctx context.Context, remote protocol.TransportAddr) (tra
 	return dial(ctx, remote, l.opts, l.from)
 }
 
-// from chooses the local end for a connection to addr: one of the listener's of the
-// same family, the same scope if there is one.
+// from chooses the local end for a connection to addr: one of the listener's of the same
+// family, the same scope if there is one.
 func (l *listener) from(addr netip.Addr) *net.TCPAddr {
 	if !canSharePort {
 		return nil
@@ -193,8 +203,7 @@ func (l *listener) from(addr netip.Addr) *net.TCPAddr {
 	return &net.TCPAddr{Port: int(l.port)}
 }
 
-// LocalAddr does not list the machine's addresses that cannot be read from the
-// system.
+// LocalAddr does not list the machine's addresses that cannot be read from the system.
 func (l *listener) LocalAddr() protocol.TransportAddr {
 	local := protocol.TransportAddr{Protocol: protocol.TCP, Port: l.port}
 	for _, ln := range l.listeners {

@@ -14,8 +14,8 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// handshakeTime is how long connecting to one address may take, and how long after that the peer
-// may take for its INIT.
+// handshakeTime is how long connecting to one address may take, and how long after that
+// the peer may take for its INIT.
 const handshakeTime = 5 * time.Second
 
 // Network is that of the machine. Its zero value is ready for use.
@@ -25,21 +25,23 @@ var _ transport.Network = Network{}
 
 func (Network) Protocol() protocol.TransportProtocol { return protocol.TCP }
 
-// Dial tries the addresses of remote one after the other.
+// Dial tries the addresses of remote one after the other, each for a few seconds.
 func (Network) Dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
 	return dial(ctx, remote, opts, func(netip.Addr) *net.TCPAddr { return nil })
 }
 
 // dial tries the addresses of remote in their order. from gives the local end to connect
 // to an address from; nil: an ephemeral port.
-func dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options, from func(netip.Addr) *net.TCPAddr) (transport.Assoc, error) {
+func dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options,
+	from func(netip.Addr) *net.TCPAddr) (transport.Assoc, error) {
 	if remote.Protocol != protocol.TCP {
 		return nil, fmt.Errorf("tcp: dial %v: %w", remote, transport.ErrUnsupported)
 	}
 	err := errors.New("no address")
 	for _, addr := range remote.Addrs {
 		var a *assoc
-		if a, err = dialAddr(ctx, netip.AddrPortFrom(addr.Unmap(), remote.Port), opts, from(addr)); err == nil {
+		to := netip.AddrPortFrom(addr.Unmap(), remote.Port)
+		if a, err = dialAddr(ctx, to, opts, from(addr)); err == nil {
 			return a, nil
 		}
 		if ctx.Err() != nil {
@@ -77,14 +79,15 @@ func connect(ctx context.Context, to netip.AddrPort, from *net.TCPAddr) (net.Con
 	return d.DialContext(ctx, "tcp", to.String())
 }
 
-// portBusy reports whether the local port cannot be used towards this address,
-// for instance as the last connection between the two ports was closed a moment ago (TIME-WAIT).
+// portBusy reports whether the local port cannot be used towards this address, for
+// instance as the last connection between the two ports was closed a moment ago
+// (TIME-WAIT).
 func portBusy(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
-// toItself reports whether conn was connected to its own port, which is TCP's simultaneous open
-// instead of a connection to the listener there.
+// toItself reports whether conn was connected to its own port, which is TCP's
+// simultaneous open instead of a connection to the listener there.
 func toItself(conn net.Conn) bool {
 	return conn.LocalAddr().String() == conn.RemoteAddr().String()
 }
@@ -94,8 +97,8 @@ func dialerHandshake(ctx context.Context, conn net.Conn) error {
 	return handshake(ctx, conn, writeInit, readInit)
 }
 
-// acceptorHandshake exchanges INIT on a connection that the peer opened; who does
-// not begin gets no answer.
+// acceptorHandshake exchanges INIT on a connection that the peer opened; who does not
+// begin gets no answer.
 func acceptorHandshake(ctx context.Context, conn net.Conn) error {
 	return handshake(ctx, conn, readInit, writeInit)
 }

@@ -11,8 +11,8 @@ import (
 
 const canSharePort = true
 
-// sharePort lets sockets connect from a port where another one listens; both need
-// it. It fits net.Dialer.Control.
+// sharePort lets sockets connect from a port where another one listens; both need it. It
+// fits net.Dialer.Control.
 func sharePort(_, _ string, c syscall.RawConn) error {
 	var err error
 	controlErr := c.Control(func(fd uintptr) {

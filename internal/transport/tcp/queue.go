@@ -2,8 +2,8 @@ package tcp
 
 import "sync"
 
-// block is a piece of a byteQueue: big enough that a message of 16 KiB is read in
-// two or three system calls, small enough for what one undelivered message may cost.
+// block is a piece of a byteQueue: big enough that a message of 16 KiB is read in two or
+// three system calls, small enough for what one undelivered message may cost.
 type block struct {
 	next *block
 	data [16<<10 - 8]byte
@@ -11,8 +11,8 @@ type block struct {
 
 var blocks = sync.Pool{New: func() any { return new(block) }}
 
-// byteQueue keeps received bytes in blocks that it takes when bytes come and gives
-// back when they have been read: an idle one has none. The zero value is empty.
+// byteQueue keeps received bytes in blocks that it takes when bytes come and gives back
+// when they have been read: an idle one has none. The zero value is empty.
 type byteQueue struct {
 	head, tail *block
 	start, end int // first byte in head, first free one in tail

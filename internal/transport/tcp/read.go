@@ -99,8 +99,8 @@ func (r *reader) readControl(h header) error {
 	return nil
 }
 
-// readData moves a DATA chunk into the queue, for which memory is taken only as
-// the bytes come.
+// readData moves a DATA chunk into the queue, for which memory is taken only as the
+// bytes come.
 func (r *reader) readData(h header) error {
 	start, err := r.in.Peek(dataHeaderLen)
 	if err != nil {
@@ -150,8 +150,8 @@ func (a *assoc) beginMessage(start []byte) error {
 	return nil
 }
 
-// reserve returns room for up to n bytes of the message, or nil if nobody will
-// ask for it.
+// reserve returns room for up to n bytes of the message, or nil if nobody will ask for
+// it.
 func (a *assoc) reserve(n int) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,8 +195,8 @@ func (a *assoc) answerHeartbeat(value []byte) error {
 	return nil
 }
 
-// answerShutdown tells all calls that the peer has ended, and waits until what was
-// sent here, SHUTDOWN as the last, has been written.
+// answerShutdown tells all calls that the peer has ended, and waits until what was sent
+// here, SHUTDOWN as the last, has been written.
 func (a *assoc) answerShutdown() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -213,8 +213,8 @@ func (a *assoc) answerShutdown() error {
 	return errEnded
 }
 
-// Read reads from the connection for the bufio.Reader, and watches over the silence
-// of the peer meanwhile.
+// Read reads from the connection for the bufio.Reader, and watches over the silence of
+// the peer meanwhile.
 func (r *reader) Read(b []byte) (int, error) {
 	for {
 		n, err := r.conn.Read(b)
@@ -233,8 +233,8 @@ func (r *reader) Read(b []byte) (int, error) {
 	}
 }
 
-// silence handles the end of a read deadline: it may send a heartbeat, and sets the
-// next deadline, or it ends the association by its error.
+// silence handles the end of a read deadline: it may send a heartbeat, and sets the next
+// deadline, or it ends the association by its error.
 func (r *reader) silence() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -260,7 +260,10 @@ func (r *reader) silence() error {
 		r.appendHeartbeat()
 		next = now.Add(interval)
 	}
-	return r.conn.SetReadDeadline(next)
+	if err := r.conn.SetReadDeadline(next); err != nil {
+		return endOf(err)
+	}
+	return nil
 }
 
 // appendHeartbeat sends a HEARTBEAT; the peer's answer needs no value to be told from

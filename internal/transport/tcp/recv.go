@@ -8,8 +8,8 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// Recv gives what had arrived whole before the end of the association, then the
-// reason of the end. There are no notices.
+// Recv gives what had arrived whole before the end of the association, then the reason
+// of the end. There are no notices.
 func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -59,8 +59,8 @@ func (a *assoc) deliver(b []byte) (int, transport.RecvInfo) {
 	return n, info
 }
 
-// acknowledge sees to it that what was delivered gets acknowledged: at once when
-// the peer's window may be closing, else when the next message goes out, at the latest after
+// acknowledge sees to it that what was delivered gets acknowledged: at once when the
+// peer's window may be closing, else when the next message goes out, at the latest after
 // ackDelay. a.mu is held.
 func (a *assoc) acknowledge() {
 	switch {

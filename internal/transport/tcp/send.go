@@ -11,9 +11,9 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// Send waits for room in the window. When there is, the message is taken, and is on its way even
-// if the write deadline passes or the association is closed while Send writes: then
-// the flusher goes on, and Send returns nil.
+// Send waits for room in the window. When there is, the message is taken, and is on its
+// way even if the write deadline passes or the association is closed while Send writes:
+// then the flusher goes on, and Send returns nil.
 func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 	if len(b) > maxMessage {
 		return transport.ErrMessageTooLong
@@ -78,7 +78,7 @@ func (a *assoc) acked(tsn uint32) error {
 	defer a.mu.Unlock()
 	n := tsn - a.firstTSN + 1
 	if n == 0 || int64(n) > int64(a.unacked.len()) {
-		return fmt.Errorf("ACK of %d, while %d messages from %d on are not acknowledged", tsn, a.unacked.len(), a.firstTSN)
+		return fmt.Errorf("ACK of TSN %d, not one of %d from %d on", tsn, a.unacked.len(), a.firstTSN)
 	}
 	a.firstTSN += n
 	a.inFlight -= a.unacked.pop(int(n))
@@ -97,7 +97,8 @@ func (a *assoc) outgoing() *outBuffer {
 // unwritten reports whether there is something to write. a.mu is held.
 func (a *assoc) unwritten() bool { return a.flying != nil || a.out != nil }
 
-// writeInSend writes for a Send, once; what is left then is for the flusher. a.mu is held.
+// writeInSend writes for a Send, once; what is left then is for the flusher. a.mu is
+// held.
 func (a *assoc) writeInSend() error {
 	a.writing, a.inSend = true, true
 	err := a.write()
@@ -121,7 +122,8 @@ func (a *assoc) interruptSend() {
 	}
 }
 
-// boundWrite gives a write under way a limit, as the association is ending. a.mu is held.
+// boundWrite gives a write under way a limit, as the association is ending. a.mu is
+// held.
 func (a *assoc) boundWrite() {
 	if a.over {
 		return
@@ -132,8 +134,8 @@ func (a *assoc) boundWrite() {
 	}
 }
 
-// flushSoon starts the flusher if there is something to write and nobody who
-// does. a.mu is held.
+// flushSoon starts the flusher if there is something to write and nobody who does. a.mu
+// is held.
 func (a *assoc) flushSoon() {
 	if a.unwritten() && !a.writing && !a.over {
 		a.writing = true
@@ -159,8 +161,9 @@ func (a *assoc) flush() {
 	a.writable.Broadcast() // the reader may wait for this
 }
 
-// write writes what there is once. An error has ended the association; but a
-// write that was interrupted or makes progress only slowly is none. a.mu is held, but not during the write.
+// write writes what there is once. An error has ended the association; but a write that
+// was interrupted or makes progress only slowly is none. a.mu is held, but not during
+// the write.
 func (a *assoc) write() error {
 	if a.flying == nil {
 		a.flying, a.rest = a.out, a.out.b
