@@ -1,8 +1,7 @@
 // Rspregistrar runs a registrar of Reliable Server Pooling (RFC 5351).
 //
-// Its options have the names of RSPLIB's rspregistrar; those that are not
-// listed by -help do not exist here. It ends at SIGINT or SIGTERM, gracefully; a second
-// signal kills it.
+// Its options have the names of RSPLIB's rspregistrar, as far as they exist here (see
+// -help); -transport is its own. It ends at SIGINT or SIGTERM, gracefully; a second signal kills it.
 package main
 
 import (

@@ -41,7 +41,7 @@ type HomeStats struct {
 	Lost            uint64 // PEs that were removed without having asked for it
 	Malformed       uint64 // messages that could not be read
 	Ignored         uint64 // messages that are not for a registrar, or say nothing new
-	WrongPPIDs      uint64 // messages that are not ASAP
+	WrongPPIDs      uint64 // messages that are not ASAP's
 }
 
 // Home is a registrar's half of ASAP (RFC 5352 section 3): it registers PEs, watches
@@ -80,11 +80,11 @@ type homeAssoc struct {
 	elements  []*Element // registered over it; Watch.slot is the index
 	lastHeard time.Time
 	idle      *list.Element // its place in Home.idle
-	malformed int           // messages since the last one that could be read
+	malformed int           // errors reported since its last good message
 }
 
-// maxMalformed is how many messages in a row an association may send that cannot be
-// read, before it is aborted. Each of them costs us an answer.
+// maxMalformed is how many errors are reported to an association that sends no good
+// message between them, before it is aborted.
 const maxMalformed = 64
 
 // NewHome returns the engine of a registrar's half of ASAP. It works on space, and its
@@ -159,13 +159,13 @@ func (h *Home) handle(now time.Time, a *homeAssoc, m wire.Message) {
 // to be reported. ASAP_ERROR is never answered, lest two endpoints quarrel for ever.
 func (h *Home) handleMalformed(a *homeAssoc, data []byte, err error) {
 	h.stats.Malformed++
-	if a.malformed++; a.malformed > maxMalformed {
-		h.abort(a)
-		return
-	}
 	const errorType = 0x0e
 	parseErr, ok := errors.AsType[*wire.ParseError](err)
 	if !ok || parseErr.Silent || len(data) > 0 && data[0] == errorType {
+		return
+	}
+	if a.malformed++; a.malformed > maxMalformed {
+		h.abort(a)
 		return
 	}
 	h.sendError(a, parseErr.Cause, parseErr.Data)
