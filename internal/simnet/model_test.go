@@ -177,7 +177,7 @@ func TestCutPending(t *testing.T) {
 	})
 }
 
-// "With no path left messages wait, and arrive an RTO after a path is healed."
+// "With no path left all wait, and arrive an RTO after a path is healed."
 func TestHeal(t *testing.T) {
 	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0, 1)

@@ -16,12 +16,13 @@
 //   - A message arrives after Config.Latency, and an RTO later for each time that it is
 //     lost. Ordered messages wait for those before them in their stream.
 //   - A cut is silent. The first message that is sent into it goes again after an RTO
-//     over another path, and the next ones take that path at once. With no path left
-//     messages wait, and arrive an RTO after a path is healed.
+//     over another path, and the next ones take that path at once. What is under way
+//     already still arrives. With no path left all wait, and arrive an RTO after
+//     a path is healed.
 //   - A heartbeat goes out each HeartbeatInterval plus RTO: after PathMaxRetrans + 1
 //     unanswered ones comes NoticePathDown, after AssocMaxRetrans + 1 on all paths ErrLost.
 //     While messages wait, their RTOs count and no HeartbeatInterval. A healed path is
-//     noticed after one HeartbeatInterval.
+//     noticed after one HeartbeatInterval. Losses do not touch heartbeats and handshakes.
 //   - An association is up for its acceptor after 3 and for its dialer after 4 latencies
 //     (the handshake of RFC 4960 section 5.1). Dial asks each address in turn, and the
 //     next one after RTOInitial, doubled each time, without an answer.
