@@ -19,6 +19,8 @@ type scope struct {
 	hosts int
 	reg   *rsp.Registrar
 	addr  string
+
+	registrarHost *simnet.Host
 }
 
 const latency = time.Millisecond
@@ -26,7 +28,8 @@ const latency = time.Millisecond
 // newScope starts a registrar on 10.0.0.1.
 func newScope(t *testing.T) *scope {
 	s := &scope{t: t, net: simnet.New(simnet.Config{Latency: latency})}
-	s.startRegistrar(s.host())
+	s.registrarHost = s.host()
+	s.startRegistrar(s.registrarHost)
 	return s
 }
 
