@@ -89,7 +89,7 @@ func (l *listener) listen(ctx context.Context, addrs []netip.Addr) error {
 
 func (l *listener) listenAt(ctx context.Context, network, host string) error {
 	lc := net.ListenConfig{KeepAlive: -1} // heartbeats are better
-	lc.SetMultipathTCP(false)             // its sockets do not share ports
+	lc.SetMultipathTCP(false)             // one path, as the addresses of an Assoc say
 	ln, err := lc.Listen(ctx, network, net.JoinHostPort(host, strconv.Itoa(int(l.port))))
 	if err != nil {
 		return err
