@@ -107,7 +107,11 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		if err := a.end.recvErr(); err != nil {
 			return 0, transport.RecvInfo{}, err
 		}
-		a.in.prepare(b)
+		buf := b
+		if a.in.amidNotification() {
+			buf = make([]byte, restSize)
+		}
+		a.in.prepare(buf)
 		err := a.conn.Read(a.tryRecv)
 		a.in.release()
 		switch {
@@ -120,7 +124,7 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 			}
 			a.end.drain()
 		case a.in.isNotification():
-			if notice := a.notified(b[:a.in.n]); notice != transport.NoticeNone {
+			if notice := a.notified(buf[:a.in.n]); notice != transport.NoticeNone {
 				return 0, transport.RecvInfo{Notice: notice}, nil
 			}
 		case a.in.isEOF():
@@ -131,17 +135,12 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 	}
 }
 
-// notified takes b, a part of a notification: with a small buffer it comes in
-// several.
+// notified takes b, a notification or, if the buffer was small, a part of one.
 func (a *assoc) notified(b []byte) transport.Notice {
-	have := a.in.notification
-	have = append(have, b[:min(len(b), notificationSize-len(have))]...)
-	a.in.notification = have
-	if !a.in.info().EOR {
+	n, whole := a.in.addNotification(b)
+	if !whole {
 		return transport.NoticeNone
 	}
-	a.in.notification = have[:0]
-	n := parseNotification(have)
 	switch n.kind {
 	case sctp.SCTP_ASSOC_CHANGE:
 		a.changed(n)

@@ -95,7 +95,7 @@ func (s *sender) send(fd uintptr) bool {
 // receiver is the receiving half of an association.
 type receiver struct {
 	msghdr[rcvInfo]
-	notification []byte // what came so far of the one that is being received
+	notification []byte // of the one that is being received: its first bytes that came so far
 }
 
 func (r *receiver) receive(fd uintptr) bool {
@@ -103,6 +103,27 @@ func (r *receiver) receive(fd uintptr) bool {
 	r.header.SetControllen(int(unsafe.Sizeof(r.control)))
 	r.control.header.Type = 0
 	return r.call(unix.SYS_RECVMSG, fd, 0)
+}
+
+// restSize is the size of a buffer for the rest of a notification, which may
+// end with the message that failed.
+const restSize = 8 << 10
+
+// amidNotification reports whether the next part received belongs to a
+// notification.
+func (r *receiver) amidNotification() bool { return len(r.notification) > 0 }
+
+// addNotification takes the next part of a notification and gives the whole
+// once it has come.
+func (r *receiver) addNotification(part []byte) (n notification, whole bool) {
+	have := r.notification
+	have = append(have, part[:min(len(part), cap(have)-len(have))]...)
+	r.notification = have
+	if r.header.Flags&unix.MSG_EOR == 0 {
+		return notification{}, false
+	}
+	r.notification = have[:0]
+	return parseNotification(have), true
 }
 
 func (r *receiver) isNotification() bool { return r.header.Flags&flagNotification != 0 }

@@ -4,6 +4,7 @@ package sctp
 
 import (
 	"encoding/binary"
+	"math"
 	"os"
 	"time"
 
@@ -60,9 +61,12 @@ var events = []byte{0, 1, 1, 1, 0, 1, 0, 0, 0, 0}
 // The structures of the options follow (RFC 6458 section 8.1, layout of
 // linux/sctp.h). Zero in a field leaves its value as it is.
 
+// initMsg bounds the timeout of an INIT, too: RTOMax does not, and the kernel
+// doubles it eight times.
 func initMsg(opts transport.Options) []byte {
 	b := make([]byte, 8)
 	binary.NativeEndian.PutUint16(b, opts.Streams)
+	binary.NativeEndian.PutUint16(b[6:], uint16(min(milliseconds(opts.RTOMax), math.MaxUint16)))
 	return b
 }
 

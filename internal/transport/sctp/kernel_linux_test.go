@@ -1,3 +1,5 @@
+//go:build !386
+
 package sctp
 
 import (
@@ -23,6 +25,7 @@ func TestKernel(t *testing.T) {
 	lab.Run(t, func(t *testing.T) {
 		t.Run("PortTaken", testPortTaken)
 		t.Run("IPv6", testIPv6)
+		t.Run("Options", testOptions)
 		t.Run("EndOfRecord", testEndOfRecord)
 		t.Run("PathFailure", testPathFailure)
 		t.Run("DeadPeer", testDeadPeer)

@@ -1,0 +1,49 @@
+//go:build !386
+
+package sctp
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/ishidawataru/sctp"
+)
+
+// notice makes a notification of the given size with numbers in their places
+// (RFC 6458 section 6.1).
+func notice(kind sctp.SCTPNotificationType, size int, at map[int]uint16) []byte {
+	b := make([]byte, size)
+	binary.NativeEndian.PutUint16(b, uint16(kind))
+	binary.NativeEndian.PutUint32(b[4:], uint32(size))
+	for i, v := range at {
+		binary.NativeEndian.PutUint16(b[i:], v)
+	}
+	return b
+}
+
+func TestParseNotification(t *testing.T) {
+	// Error cause 12, user-initiated abort (RFC 4960 section 3.3.10.12), as it is on the wire.
+	lost := notice(sctp.SCTP_ASSOC_CHANGE, 28, map[int]uint16{8: commLost})
+	binary.BigEndian.PutUint16(lost[10:], 12)
+	for _, test := range []struct {
+		name string
+		b    []byte
+		want notification
+	}{
+		{"lost", lost, notification{sctp.SCTP_ASSOC_CHANGE, commLost, 12}},
+		{"cut short", lost[:19], notification{}},
+		{"shutdown", notice(sctp.SCTP_SHUTDOWN_EVENT, 12, nil), notification{kind: sctp.SCTP_SHUTDOWN_EVENT}},
+		{"of no interest", notice(sctp.SCTP_REMOTE_ERROR, 148, nil), notification{}},
+		{"failed", notice(sctp.SCTP_SEND_FAILED, 148, map[int]uint16{16: 3}), notification{kind: sctp.SCTP_SEND_FAILED, state: 3}},
+		{"nothing", nil, notification{}},
+	} {
+		if got := parseNotification(test.b); got != test.want {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+	path := notice(sctp.SCTP_PEER_ADDR_CHANGE, notificationSize, nil)
+	binary.NativeEndian.PutUint32(path[136:], addrUnreachable)
+	if got, want := parseNotification(path), (notification{kind: sctp.SCTP_PEER_ADDR_CHANGE, state: addrUnreachable}); got != want {
+		t.Errorf("path down: %+v, want %+v", got, want)
+	}
+}

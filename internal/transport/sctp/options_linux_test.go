@@ -1,0 +1,79 @@
+//go:build !386
+
+package sctp
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/ishidawataru/sctp"
+	"golang.org/x/sys/unix"
+
+	"github.com/rserpool/rsp/internal/transport"
+)
+
+// The kernel has taken the options, at both ends of an association.
+func testOptions(t *testing.T) {
+	opts := transport.Options{
+		RTOInitial: 700 * time.Millisecond, RTOMin: 300 * time.Millisecond, RTOMax: 900 * time.Millisecond,
+		HeartbeatInterval: 1100 * time.Millisecond, PathMaxRetrans: 3, AssocMaxRetrans: 7, Buffer: 96 << 10, Streams: 12,
+	}
+	n := newTestNetwork(t)
+	ln, err := n.Listen(t.Context(), at(0, guestAddr), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	dialed, err := n.Dial(t.Context(), ln.LocalAddr(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owned(t, dialed)
+	for name, a := range map[string]transport.Assoc{"dialed": dialed, "accepted": acceptFrom(t, ln)} {
+		checkOptions(t, name, a.(*assoc))
+	}
+}
+
+func checkOptions(t *testing.T, name string, a *assoc) {
+	wildcard := make([]byte, 156)
+	binary.NativeEndian.PutUint16(wildcard[4:], unix.AF_INET)
+	rto := option(t, a, sctp.SCTP_RTOINFO, make([]byte, 16))
+	assocInfo := option(t, a, sctp.SCTP_ASSOCINFO, make([]byte, 20))
+	status := option(t, a, sctp.SCTP_STATUS, make([]byte, 176))
+	path := option(t, a, sctp.SCTP_PEER_ADDR_PARAMS, wildcard)
+	for _, check := range []struct {
+		field     string
+		got, want int
+	}{
+		{"RTO.Initial", int(binary.NativeEndian.Uint32(rto[4:])), 700},
+		{"RTO.Max", int(binary.NativeEndian.Uint32(rto[8:])), 900},
+		{"RTO.Min", int(binary.NativeEndian.Uint32(rto[12:])), 300},
+		{"Association.Max.Retrans", int(binary.NativeEndian.Uint16(assocInfo[4:])), 7},
+		{"HB.interval", int(binary.NativeEndian.Uint32(path[132:])), 1100},
+		{"Path.Max.Retrans", int(binary.NativeEndian.Uint16(path[136:])), 3},
+		{"incoming streams", int(binary.NativeEndian.Uint16(status[16:])), 12},
+		{"outgoing streams", int(binary.NativeEndian.Uint16(status[18:])), 12},
+		{"send buffer", a.MaxMessage(), 2 * 96 << 10}, // Linux doubles what is asked for
+	} {
+		if check.got != check.want {
+			t.Errorf("%s: %s is %d, want %d", name, check.field, check.got, check.want)
+		}
+	}
+}
+
+// option reads an option into b.
+func option(t *testing.T, a *assoc, number int, b []byte) []byte {
+	t.Helper()
+	var err error
+	a.conn.Control(func(fd uintptr) {
+		size := uint32(len(b))
+		_, _, err = sctp.NewSCTPConn(int(fd), nil).Getsockopt(uintptr(number),
+			uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&size)))
+	})
+	if err != nil {
+		t.Fatalf("option %d: %v", number, err)
+	}
+	return b
+}
