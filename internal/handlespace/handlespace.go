@@ -34,7 +34,7 @@ type Space[V any] struct {
 	increment int
 	rand      *rand.Rand
 	pools     map[protocol.PoolHandle]*pool[V]
-	order     tree[protocol.PoolHandle, *pool[V]]
+	order     tree[protocol.PoolHandle]
 	owners    map[protocol.RegistrarID]ownership
 	count     int // of PEs in all pools
 }
@@ -62,7 +62,7 @@ type pool[V any] struct {
 	transport protocol.TransportProtocol
 	use       protocol.TransportUse
 	elements  map[protocol.PEID]*Element[V]
-	order     tree[protocol.PEID, *Element[V]]
+	order     tree[protocol.PEID]
 	selector  selector[V]
 }
 
@@ -90,7 +90,7 @@ func New[V any](opts Options) *Space[V] {
 		increment: opts.MaxIncrement,
 		rand:      rand.New(opts.Rand),
 		pools:     make(map[protocol.PoolHandle]*pool[V]),
-		order:     newTree[protocol.PoolHandle, *pool[V]](compareHandles),
+		order:     newTree(compareHandles),
 		owners:    make(map[protocol.RegistrarID]ownership),
 	}
 }
@@ -139,7 +139,7 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 		transport: pe.User.Protocol,
 		use:       pe.User.Use,
 		elements:  make(map[protocol.PEID]*Element[V]),
-		order:     newTree[protocol.PEID, *Element[V]](cmp.Compare[protocol.PEID]),
+		order:     newTree(cmp.Compare[protocol.PEID]),
 		selector:  selector,
 	}, 0
 }
@@ -164,12 +164,12 @@ func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
 func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Element[V] {
 	if len(p.elements) == 0 {
 		s.pools[p.handle] = p
-		s.order.insert(p.handle, p)
+		s.order.insert(p.handle)
 	}
 	el := &Element[V]{Handle: p.handle, pool: p}
 	el.take(pe)
 	p.elements[el.ID] = el
-	p.order.insert(el.ID, el)
+	p.order.insert(el.ID)
 	p.selector.add(el)
 	s.count++
 	s.own(el)

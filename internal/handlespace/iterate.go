@@ -21,7 +21,8 @@ type Pool struct {
 // returned any more, what was added is when its turn is still to come.
 func (s *Space[V]) Pools() iter.Seq[Pool] {
 	return func(yield func(Pool) bool) {
-		for handle, p := range s.order.from("") {
+		for handle := range s.order.from("") {
+			p := s.pools[handle]
 			if !yield(Pool{handle, p.policy, len(p.elements)}) {
 				return
 			}
@@ -36,8 +37,8 @@ func (s *Space[V]) Elements(handle protocol.PoolHandle) iter.Seq[*Element[V]] {
 		if p == nil {
 			return
 		}
-		for _, el := range p.order.from(0) {
-			if !yield(el) {
+		for id := range p.order.from(0) {
+			if !yield(p.elements[id]) {
 				return
 			}
 		}
@@ -49,16 +50,16 @@ func (s *Space[V]) Elements(handle protocol.PoolHandle) iter.Seq[*Element[V]] {
 // PEs come after those of the pool handle "".
 func (s *Space[V]) After(handle protocol.PoolHandle, id protocol.PEID) iter.Seq[*Element[V]] {
 	return func(yield func(*Element[V]) bool) {
-		for h, p := range s.order.from(handle) {
-			first := protocol.PEID(0)
+		for h := range s.order.from(handle) {
+			p, first := s.pools[h], protocol.PEID(0)
 			if h == handle {
 				first = id
 			}
-			for _, el := range p.order.from(first) {
-				if h == handle && el.ID == id {
+			for i := range p.order.from(first) {
+				if h == handle && i == id {
 					continue
 				}
-				if !yield(el) {
+				if !yield(p.elements[i]) {
 					return
 				}
 			}

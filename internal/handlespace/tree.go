@@ -5,36 +5,35 @@ import (
 	"slices"
 )
 
-// fanOut is the most entries of a node: enough for a pool of 100,000 PEs to be
+// fanOut is the most keys of a node: enough for a pool of 100,000 PEs to be
 // three nodes deep, few enough to shift them quickly.
 const fanOut = 64
 
-// tree is a B+ tree: a map in the order of its keys. A node is given up only
-// when it is empty.
-type tree[K, T any] struct {
+// tree is a B+ tree without values: a set of keys in their order. A node is given
+// up only when it is empty.
+type tree[K any] struct {
 	compare func(a, b K) int
-	root    *node[K, T]
+	root    *node[K]
 	changes uint64 // counts insertions and removals
 }
 
-// node is a leaf, with a value for each key, or an inner node, with a kid for
-// each key: no key below kids[i] is less than keys[i], except that kids[0] takes
-// all that is less than keys[1].
-type node[K, T any] struct {
+// node is a leaf, which has no kids, or an inner node, with a kid for each key: no
+// key below kids[i] is less than keys[i], except that kids[0] takes all that is
+// less than keys[1].
+type node[K any] struct {
 	keys       []K
-	values     []T
-	kids       []*node[K, T]
-	prev, next *node[K, T] // the neighbours of a leaf
+	kids       []*node[K]
+	prev, next *node[K] // the neighbours of a leaf
 }
 
-func newTree[K, T any](compare func(a, b K) int) tree[K, T] {
-	return tree[K, T]{compare: compare, root: new(node[K, T])}
+func newTree[K any](compare func(a, b K) int) tree[K] {
+	return tree[K]{compare: compare, root: new(node[K])}
 }
 
-func (n *node[K, T]) isLeaf() bool { return n.kids == nil }
+func (n *node[K]) isLeaf() bool { return n.kids == nil }
 
 // kid returns the index of the kid that k belongs to.
-func (t *tree[K, T]) kid(n *node[K, T], k K) int {
+func (t *tree[K]) kid(n *node[K], k K) int {
 	i, found := slices.BinarySearchFunc(n.keys[1:], k, t.compare)
 	if found {
 		i++
@@ -43,8 +42,8 @@ func (t *tree[K, T]) kid(n *node[K, T], k K) int {
 }
 
 // seek returns the place of the first key that is not less than k; it is behind
-// the last entry of a leaf when that key is in the next leaf or nowhere.
-func (t *tree[K, T]) seek(k K) (leaf *node[K, T], i int, found bool) {
+// the last key of a leaf when that key is in the next leaf or nowhere.
+func (t *tree[K]) seek(k K) (leaf *node[K], i int, found bool) {
 	leaf = t.root
 	for !leaf.isLeaf() {
 		leaf = leaf.kids[t.kid(leaf, k)]
@@ -53,27 +52,26 @@ func (t *tree[K, T]) seek(k K) (leaf *node[K, T], i int, found bool) {
 	return leaf, i, found
 }
 
-// insert adds an entry; k must not be in the tree.
-func (t *tree[K, T]) insert(k K, value T) {
+// insert adds k, which must not be in the tree.
+func (t *tree[K]) insert(k K) {
 	t.changes++
-	if right := t.insertBelow(t.root, k, value); right != nil {
+	if right := t.insertBelow(t.root, k); right != nil {
 		left := t.root
-		t.root = &node[K, T]{keys: []K{left.keys[0], right.keys[0]}, kids: []*node[K, T]{left, right}}
+		t.root = &node[K]{keys: []K{left.keys[0], right.keys[0]}, kids: []*node[K]{left, right}}
 	}
 }
 
-// insertBelow adds an entry below n and returns the right half of n if it had to
+// insertBelow adds k below n and returns the right half of n if it had to
 // be split.
-func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]) {
+func (t *tree[K]) insertBelow(n *node[K], k K) (right *node[K]) {
 	if n.isLeaf() {
 		i, _ := slices.BinarySearchFunc(n.keys, k, t.compare)
 		n, i, right = n.room(i)
 		n.keys = slices.Insert(n.keys, i, k)
-		n.values = slices.Insert(n.values, i, value)
 		return right
 	}
 	i := t.kid(n, k)
-	split := t.insertBelow(n.kids[i], k, value)
+	split := t.insertBelow(n.kids[i], k)
 	if split == nil {
 		return nil
 	}
@@ -83,9 +81,9 @@ func (t *tree[K, T]) insertBelow(n *node[K, T], k K, value T) (right *node[K, T]
 	return right
 }
 
-// room makes room for an entry at index i of n. When n is full, it is split; what
+// room makes room for a key at index i of n. When n is full, it is split; what
 // is appended starts a new node, so that ascending keys fill their nodes.
-func (n *node[K, T]) room(i int) (into *node[K, T], at int, right *node[K, T]) {
+func (n *node[K]) room(i int) (into *node[K], at int, right *node[K]) {
 	if len(n.keys) < fanOut {
 		return n, i, nil
 	}
@@ -101,16 +99,14 @@ func (n *node[K, T]) room(i int) (into *node[K, T], at int, right *node[K, T]) {
 }
 
 // split moves what n has from index i on to a new right neighbour.
-func (n *node[K, T]) split(i int) (right *node[K, T]) {
-	right = &node[K, T]{keys: slices.Clone(n.keys[i:])}
+func (n *node[K]) split(i int) (right *node[K]) {
+	right = &node[K]{keys: slices.Clone(n.keys[i:])}
 	n.keys = slices.Delete(n.keys, i, len(n.keys))
 	if !n.isLeaf() {
-		right.kids = append(make([]*node[K, T], 0, fanOut), n.kids[i:]...)
+		right.kids = append(make([]*node[K], 0, fanOut), n.kids[i:]...)
 		n.kids = slices.Delete(n.kids, i, len(n.kids))
 		return right
 	}
-	right.values = slices.Clone(n.values[i:])
-	n.values = slices.Delete(n.values, i, len(n.values))
 	right.prev, right.next = n, n.next
 	if n.next != nil {
 		n.next.prev = right
@@ -119,20 +115,19 @@ func (n *node[K, T]) split(i int) (right *node[K, T]) {
 	return right
 }
 
-// remove removes the entry of k, if there is one.
-func (t *tree[K, T]) remove(k K) {
+// remove removes k, if it is there.
+func (t *tree[K]) remove(k K) {
 	t.removeBelow(t.root, k)
 	for len(t.root.kids) == 1 {
 		t.root = t.root.kids[0]
 	}
 }
 
-func (t *tree[K, T]) removeBelow(n *node[K, T], k K) {
+func (t *tree[K]) removeBelow(n *node[K], k K) {
 	if n.isLeaf() {
 		i, found := slices.BinarySearchFunc(n.keys, k, t.compare)
 		if found {
 			n.keys = slices.Delete(n.keys, i, i+1)
-			n.values = slices.Delete(n.values, i, i+1)
 			t.changes++
 		}
 		return
@@ -148,7 +143,7 @@ func (t *tree[K, T]) removeBelow(n *node[K, T], k K) {
 }
 
 // unlink takes n out of the list of leaves, if it is one.
-func (n *node[K, T]) unlink() {
+func (n *node[K]) unlink() {
 	if n.prev != nil {
 		n.prev.next = n.next
 	}
@@ -157,10 +152,10 @@ func (n *node[K, T]) unlink() {
 	}
 }
 
-// from returns the entries from the first key on that is not less than k. The
-// tree may be changed meanwhile.
-func (t *tree[K, T]) from(k K) iter.Seq2[K, T] {
-	return func(yield func(K, T) bool) {
+// from returns the keys that are not less than k. The tree may be changed
+// meanwhile.
+func (t *tree[K]) from(k K) iter.Seq[K] {
+	return func(yield func(K) bool) {
 		leaf, i, _ := t.seek(k)
 		for leaf != nil {
 			if i == len(leaf.keys) {
@@ -168,7 +163,7 @@ func (t *tree[K, T]) from(k K) iter.Seq2[K, T] {
 				continue
 			}
 			k, changes := leaf.keys[i], t.changes
-			if !yield(k, leaf.values[i]) {
+			if !yield(k) {
 				return
 			}
 			i++
