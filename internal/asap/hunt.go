@@ -234,24 +234,18 @@ func (c *Client) HandleLost(now time.Time, id effect.AssocID, err error) {
 }
 
 // forgetIncoming removes an incoming association and returns its peer.
-func (h *hunt) forgetIncoming(id effect.AssocID) (protocol.TransportAddr, bool) {
+func (h *hunt) forgetIncoming(id effect.AssocID) protocol.TransportAddr {
 	i := slices.IndexFunc(h.incoming, func(in incoming) bool { return in.id == id })
-	if i < 0 {
-		return protocol.TransportAddr{}, false
-	}
 	remote := h.incoming[i].remote
 	h.incoming = slices.Delete(h.incoming, i, i+1)
-	return remote, true
+	return remote
 }
 
 // adopt makes the registrar behind an incoming association the home (RFC 5352
 // section 3.4 KA2.4), and leaves the old one. What that has not answered goes to
 // the new one.
 func (c *Client) adopt(now time.Time, id effect.AssocID) {
-	remote, ok := c.hunt.forgetIncoming(id)
-	if !ok {
-		return
-	}
+	remote := c.hunt.forgetIncoming(id)
 	if c.hunt.state == connected {
 		c.q.Abort(c.hunt.home)
 	}

@@ -192,9 +192,6 @@ func (c *Client) handleDeregistrationResponse(m *wire.DeregistrationResponse) {
 }
 
 func (c *Client) becomeDeregistered(key elementKey, err error) {
-	if c.registrations[key] == nil {
-		return
-	}
 	delete(c.registrations, key)
 	c.q.Tell(Deregistered{key.handle, key.id, err})
 }

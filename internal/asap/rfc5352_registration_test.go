@@ -132,7 +132,11 @@ func TestRejectedWithoutCause(t *testing.T) {
 	home := c.connect()
 	c.wantSent("R3", home, registration(1))
 	c.receive(home, &wire.RegistrationResponse{Reject: true, Handle: pool, ID: 1})
-	c.wantTold("rejected", asap.Rejected{Handle: pool, ID: 1, Err: &asap.RemoteError{Cause: protocol.CauseUnspecified}})
+	unspecified := &asap.RemoteError{Cause: protocol.CauseUnspecified}
+	c.wantTold("rejected", asap.Rejected{Handle: pool, ID: 1, Err: unspecified})
+	if got, want := unspecified.Error(), "registrar reports: unspecified error"; got != want {
+		t.Errorf("error is %q, want %q", got, want)
+	}
 }
 
 // A registrar takes the addresses that fit the association. RSPLIB's PEs open another
