@@ -1,0 +1,68 @@
+// Package rsp gives a program server pools that survive the loss of any server and of
+// any registrar: Reliable Server Pooling (RSerPool, RFC 3237 and 5351 to 5356), compatible
+// with RSPLIB.
+//
+// # Roles
+//
+// A pool is a set of servers that do the same. It has a name, the pool handle, and
+// clients ask for that name, never for an address.
+//
+//	                 ┌───────────────┐
+//	    register,    │   registrar   │   resolve a pool handle,
+//	   keep-alives   │ (a handlespace│   report who is unreachable
+//	     ┌──────────▶│  of all pools)│◀──────────┐
+//	     │   ASAP    └───────────────┘   ASAP    │
+//	┌────┴─────────┐                      ┌──────┴──────┐
+//	│ pool element │◀────── session ─────▶│  pool user  │
+//	│   (server)   │    data and cookies  │  (client)   │
+//	└──────────────┘                      └─────────────┘
+//
+// The pool element (PE) is a listening [Socket], from [Listen]; the pool user (PU) has
+// sessions, from [Connect]; a [Registrar] can run in the same process, or as the program rspregistrar.
+// An [Endpoint] is a program's part in one operation scope: its registrars, its PEs and its sessions.
+//
+// # Usage
+//
+// A server:
+//
+//	listener, err := rsp.Listen(ctx, "EchoPool")  // where net.Listen stood
+//	for {
+//		session, err := listener.Accept()     // a net.Conn
+//		...
+//	}
+//
+// A client:
+//
+//	session, err := rsp.Connect(ctx, "EchoPool")  // where net.Dial stood
+//
+// Both find their registrar at localhost:3863, or where the environment variable
+// RSP_REGISTRARS says; [NewEndpoint] takes a [Config] instead.
+//
+// # Failover
+//
+// When a session loses its PE, it goes on with another one of the pool: reads and writes
+// wait until that is done. A PE can give its PU a state cookie at any time ([Socket.SendCookie]),
+// which the session shows to the next PE before anything else (an echo: [Socket.CookieEcho], or
+// [MsgInfo].CookieEcho from [Socket.RecvMsg]). So the state travels with the client, and servers
+// need to share none.
+//
+// What a PE has not answered may be lost with it. [Dialer].OnFailover is called with the
+// new PE before anything else is sent to it: the place to send again what was not answered. A message that
+// the lost PE has received and whose answer is lost is then served twice: number them if that
+// matters.
+//
+// [Dialer].Failover chooses between this, RSPLIB's way (the session reports [ErrFailover]
+// until [Socket.ForceFailover]), and none.
+//
+// # Transports
+//
+// Associations are the kernel's SCTP where it has it, else the same messages over TCP; see
+// [Network]. The programs of a scope must agree: a PU reaches a PE only by the PE's transport.
+//
+// # Limits
+//
+// There is no encryption and no authentication as yet: whoever reaches a registrar can
+// register and deregister any PE, as with RSPLIB. Run it in networks that you trust.
+// Registrars are found by their configured addresses alone, and do not yet share their
+// handlespaces: run one per operation scope.
+package rsp
