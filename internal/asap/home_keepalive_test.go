@@ -16,7 +16,7 @@ func keepAlive(id effect.AssocID, handle protocol.PoolHandle, pe protocol.PEID) 
 // interval is the longest that a PE can be quiet: 5 s and an eighth.
 const interval = 5625 * time.Millisecond
 
-// behaviour.md section 2.6: "KeepAliveTransmission 5 s after registration / re-registration / last
+// RSPLIB's registrar: "KeepAliveTransmission 5 s after registration / re-registration / last
 // ACK: ENDPOINT_KEEP_ALIVE H=0 on the PE's association. ACK in 5 s: back to step 1."
 func TestKeepAlive(t *testing.T) {
 	h := newHomeTest(t)
@@ -40,7 +40,7 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// behaviour.md section 2.6: "no ACK: HANDLE_UPDATE DEL, SCTP ABORT of the association, which removes
+// RSPLIB's registrar: "no ACK: HANDLE_UPDATE DEL, SCTP ABORT of the association, which removes
 // every PE of it".
 func TestKeepAliveTimeout(t *testing.T) {
 	h := newHomeTest(t)
@@ -142,8 +142,8 @@ func TestUnreachableIsVerified(t *testing.T) {
 
 // RFC 5352 section 3.5: "If the ASAP_ENDPOINT_KEEP_ALIVE message is transmitted successfully to
 // the PE, the ENRP server MUST retain the PE in its handlespace. Moreover, the server
-// SHOULD keep a counter". behaviour.md section 2.8: "at counter >= MaxBadPEReports remove PE and
-// answer nothing"; section 2.5: "unreachability counter not reset" by a reregistration.
+// SHOULD keep a counter". RSPLIB's: "at counter >= MaxBadPEReports remove PE and
+// answer nothing"; the counter is not reset by a reregistration.
 func TestUnreachableTooOften(t *testing.T) {
 	h := newHomeTest(t)
 	h.registered(1, "Echo", 1)

@@ -76,7 +76,7 @@ func effects(t *testing.T, e *Engine) []string {
 
 // RFC 5352 section 3.1: "if the registration is granted, the ENRP server MUST take the
 // handlespace update action to inform its peers about the change just made." RSPLIB
-// does so before it answers the PE (behaviour.md section 2.4); so the change is told first.
+// does so before it answers the PE, so the change is told first.
 func TestChangesAreTold(t *testing.T) {
 	e, now := newEngine(), time.Unix(1e9, 0)
 	receive := func(m effect.Appender) {
