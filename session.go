@@ -125,19 +125,27 @@ func (s *session) becomeEnded(err error) {
 	s.notify()
 }
 
-// becomeLost takes the loss of assoc, which some reader or writer has met.
-func (s *session) becomeLost(assoc transport.Assoc, cause error) {
+// handleLoss takes the loss of assoc, which some reader or writer has met.
+func (s *session) handleLoss(assoc transport.Assoc, cause error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != up || s.assoc != assoc {
-		return // somebody else has met it before
+	met := s.state == up && s.assoc == assoc // else somebody has met it before
+	if met {
+		s.becomeLost(cause)
 	}
+	pe, failsOver := s.peer, s.dialer != nil && s.dialer.Failover != FailoverNone
+	s.mu.Unlock()
+	if met && failsOver {
+		s.endpoint.log.Warn("session lost its pool element", "pool", s.pool, "pe", pe, "err", cause)
+	}
+}
+
+// becomeLost leaves the state up; s.mu is held.
+func (s *session) becomeLost(cause error) {
 	s.lostAt = time.Now()
 	if s.dialer == nil || s.dialer.Failover == FailoverNone {
 		s.becomeEnded(cause)
 		return
 	}
-	s.endpoint.log.Warn("session lost its pool element", "pool", s.pool, "pe", s.peer, "err", cause)
 	s.note(&Notification{Type: FailoverNecessary, PE: s.peer, HasCookie: s.control.HasCookie(), Err: cause})
 	s.err = cause
 	if s.dialer.Failover == FailoverManual {
@@ -255,7 +263,7 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 				return 0, MsgInfo{}, err
 			}
 		default:
-			s.becomeLost(assoc, err)
+			s.handleLoss(assoc, err)
 		}
 	}
 }
@@ -358,7 +366,7 @@ func (s *session) send(ctx context.Context, b []byte, info transport.SendInfo) e
 				return err
 			}
 		default:
-			s.becomeLost(assoc, err)
+			s.handleLoss(assoc, err)
 		}
 	}
 }

@@ -1,0 +1,201 @@
+package rsp_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rserpool/rsp"
+)
+
+// benchNetworks are those that carry sessions on this machine.
+var benchNetworks = []rsp.Network{rsp.KernelSCTP, rsp.TCPMapping, rsp.InMemory}
+
+// benchScope starts a registrar and returns the configuration of its clients. Where the
+// machine does not have the network, the benchmark is skipped.
+func benchScope(b *testing.B, network rsp.Network) rsp.Config {
+	b.Helper()
+	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Network: network})
+	if err != nil {
+		b.Skip(err)
+	}
+	if err := r.Start(ctx()); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { r.Shutdown(ctx()) })
+	return rsp.Config{Registrars: r.Addrs(), Network: network}
+}
+
+func benchEndpoint(b *testing.B, cfg rsp.Config) *rsp.Endpoint {
+	b.Helper()
+	e, err := rsp.NewEndpoint(&cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { e.Close() })
+	return e
+}
+
+// An echo of 64 bytes through a session, beside one through a bare net.Conn.
+func BenchmarkEcho(b *testing.B) {
+	for _, network := range benchNetworks {
+		b.Run("session/"+network.String(), func(b *testing.B) {
+			e := benchEndpoint(b, benchScope(b, network))
+			listener, err := e.Listen(ctx(), "EchoPool", rsp.PE{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			go echoOne(listener)
+			session, err := e.Connect(ctx(), "EchoPool")
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchEcho(b, session)
+		})
+	}
+	b.Run("net.Conn", func(b *testing.B) {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer listener.Close()
+		go echoOne(listener)
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			b.Fatal(err)
+		}
+		benchEcho(b, conn)
+	})
+}
+
+// echoOne accepts one connection and echoes what comes.
+func echoOne(listener net.Listener) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	buf := make([]byte, 1024)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := conn.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func benchEcho(b *testing.B, conn net.Conn) {
+	defer conn.Close()
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// The time from the kill -9 of a PE's process to the first answer of the next one. Its
+// median and 99th percentile are worth more than its mean:
+//
+//	go test -run '^$' -bench KillToAnswer -benchtime 100x .
+func BenchmarkKillToAnswer(b *testing.B) {
+	for _, network := range benchNetworks[:2] {
+		b.Run(network.String(), func(b *testing.B) {
+			cfg := benchScope(b, network)
+			first := startPEProcess(b, cfg)
+			session, err := (&rsp.Dialer{
+				Endpoint: benchEndpoint(b, cfg),
+				OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+					_, err := f.Write([]byte("again"))
+					return err
+				},
+			}).Connect(ctx(), "EchoPool")
+			if err != nil {
+				b.Fatal(err)
+			}
+			var times []time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				next := startPEProcess(b, cfg)
+				b.StartTimer()
+				start := time.Now()
+				if err := first.Process.Kill(); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := session.Read(make([]byte, 10)); err != nil {
+					b.Fatal(err)
+				}
+				times = append(times, time.Since(start))
+				b.StopTimer()
+				first.Wait()
+				first = next
+				b.StartTimer()
+			}
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Microseconds())/1000, "median-ms")
+			b.ReportMetric(float64(times[len(times)*99/100].Microseconds())/1000, "p99-ms")
+		})
+	}
+}
+
+// peProcessEnv makes the test binary a PE's process: "network registrar".
+const peProcessEnv = "RSP_TEST_PE"
+
+// startPEProcess starts a PE in a process of its own, and returns when it is registered.
+func startPEProcess(b *testing.B, cfg rsp.Config) *exec.Cmd {
+	b.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", peProcessEnv, cfg.Network, cfg.Registrars[0]))
+	cmd.Stderr = os.Stderr
+	ready, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	if _, err := ready.Read(make([]byte, 10)); err != nil {
+		b.Fatal(err)
+	}
+	return cmd
+}
+
+// runPEProcess is the process: it says when it is registered, and serves until it is
+// killed.
+func runPEProcess(arg string) error {
+	var cfg rsp.Config
+	var registrar string
+	if _, err := fmt.Sscan(arg, &cfg.Network, &registrar); err != nil {
+		return err
+	}
+	cfg.Registrars = []string{registrar}
+	e, err := rsp.NewEndpoint(&cfg)
+	if err != nil {
+		return err
+	}
+	listener, err := e.Listen(ctx(), "EchoPool", rsp.PE{})
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	for {
+		echoOne(listener)
+	}
+}
