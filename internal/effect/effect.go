@@ -6,8 +6,8 @@ package effect
 import "github.com/rserpool/rsp/internal/protocol"
 
 // AssocID names one association between an engine and its loop. Accepted
-// associations get theirs from the loop, dialed ones from the loop at the Dial
-// effect (see Queue.Dial). It is never used twice.
+// associations get theirs from the loop, dialed ones from the engine's Queue at the Dial
+// effect. It is never used twice.
 type AssocID uint64
 
 // Kind says what an Effect asks for.

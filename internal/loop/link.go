@@ -14,6 +14,8 @@ import (
 const (
 	// maxQueue is how many bytes may wait for one peer before it counts as dead.
 	maxQueue = 1 << 20
+	// maxSpare is how much memory a link keeps for its next messages.
+	maxSpare = 1 << 16
 	// maxMessage is the longest message that a peer may send to an engine: that of
 	// RSPLIB's buffers.
 	maxMessage = 1 << 16
@@ -38,6 +40,8 @@ type link struct {
 	flushing bool       // somebody is sending, and takes what is queued meanwhile too
 	idle     *sync.Cond // signalled when flushing ends
 	ended    bool       // takes nothing more
+	cause    error      // why we ended it, though the engine has not; nil otherwise
+	unsent   bool       // a message could not be sent
 }
 
 func newLink(id effect.AssocID, assoc transport.Assoc) *link {
@@ -54,18 +58,22 @@ type batch struct {
 }
 
 // enqueue adds a message, without waiting. flush says that nobody will flush it
-// unless the caller does.
+// unless the caller does. An error ends the link, which the caller must abort.
 func (k *link) enqueue(ppid protocol.PPID, data []byte) (flush bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ended {
 		return false, nil
 	}
-	if len(data) > k.assoc.MaxMessage() {
-		return false, transport.ErrMessageTooLong
+	switch {
+	case len(data) > k.assoc.MaxMessage():
+		k.cause = transport.ErrMessageTooLong
+	case len(k.queue.data)+len(data) > maxQueue:
+		k.cause = errNotRead
 	}
-	if len(k.queue.data)+len(data) > maxQueue {
-		return false, errNotRead
+	if k.cause != nil {
+		k.ended = true
+		return false, k.cause
 	}
 	flush = len(k.queue.ends) == 0 && !k.flushing
 	k.queue.data = append(k.queue.data, data...)
@@ -87,25 +95,31 @@ func (k *link) flush() {
 		b := k.queue
 		k.queue = k.spare
 		k.mu.Unlock()
-		b.send(k.assoc)
+		err := b.send(k.assoc)
 		k.mu.Lock()
-		k.spare = batch{b.data[:0], b.ends[:0], b.ppids[:0]}
+		k.unsent = k.unsent || err != nil
+		k.spare = batch{}
+		if cap(b.data) <= maxSpare {
+			k.spare = batch{b.data[:0], b.ends[:0], b.ppids[:0]}
+		}
 	}
 	k.flushing = false
 	k.idle.Broadcast()
 }
 
-func (b batch) send(assoc transport.Assoc) {
+func (b batch) send(assoc transport.Assoc) error {
 	start := 0
 	for i, end := range b.ends {
-		if assoc.Send(b.data[start:end], transport.SendInfo{PPID: b.ppids[i]}) != nil {
-			return
+		if err := assoc.Send(b.data[start:end], transport.SendInfo{PPID: b.ppids[i]}); err != nil {
+			return err
 		}
 		start = end
 	}
+	return nil
 }
 
-// close ends the association gracefully, after what is queued has been sent.
+// close ends the association gracefully, after what is queued has been sent; abruptly
+// if that cannot be, so that the peer does not take it for all.
 func (k *link) close() {
 	k.mu.Lock()
 	k.ended = true
@@ -117,7 +131,12 @@ func (k *link) close() {
 	for k.flushing {
 		k.idle.Wait()
 	}
+	unsent := k.unsent
 	k.mu.Unlock()
+	if unsent {
+		_ = k.assoc.Abort()
+		return
+	}
 	_ = k.assoc.Close()
 }
 
@@ -127,6 +146,16 @@ func (k *link) abort() {
 	k.ended = true
 	k.mu.Unlock()
 	_ = k.assoc.Abort()
+}
+
+// lostBy returns why the association is lost, which its reader has met as err.
+func (k *link) lostBy(err error) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cause != nil {
+		return k.cause
+	}
+	return err
 }
 
 // reader gathers whole messages. Its buffer is small while messages are, since

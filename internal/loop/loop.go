@@ -54,7 +54,7 @@ type Loop[E Engine] struct {
 	cfg    Config
 	ctx    context.Context // ends dials and accepts
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // every goroutine of this loop; added to only under mu while !closed
+	wg     sync.WaitGroup // every goroutine of this loop; started under mu
 
 	mu        sync.Mutex
 	engine    E
@@ -293,7 +293,7 @@ func (l *Loop[E]) read(k *link) {
 		}
 		if err != nil {
 			delete(l.links, k.id)
-			l.engine.HandleLost(time.Now(), k.id, err)
+			l.engine.HandleLost(time.Now(), k.id, k.lostBy(err))
 			l.perform(nil)
 			l.mu.Unlock()
 			k.abort() // it has ended: this only frees what it holds
@@ -323,18 +323,16 @@ func (l *Loop[E]) stop(end func(*link)) error {
 	l.closed = true
 	l.timer.Stop()
 	l.cancel()
-	links, listeners := l.links, l.listeners
+	for _, k := range l.links {
+		l.wg.Go(func() { end(k) })
+	}
+	listeners := l.listeners
 	l.mu.Unlock()
 
 	var errs []error
 	for _, ln := range listeners {
 		errs = append(errs, ln.Close())
 	}
-	var ends sync.WaitGroup
-	for _, k := range links {
-		ends.Go(func() { end(k) })
-	}
-	ends.Wait()
 	l.wg.Wait()
 	return errors.Join(errs...)
 }
