@@ -109,6 +109,7 @@ func testBinary(tb testing.TB, dir string) string {
 		}
 		return binary
 	}
+	need(tb, "go", "golang-go")
 	binary := filepath.Join(dir, "test")
 	if out, err := exec.Command("go", "test", "-race=false", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
 		tb.Fatalf("building the test without the race detector: %v\n%s", err, out)

@@ -66,8 +66,8 @@ func (h *Host) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", h.Name, name}, args...)...)
 }
 
-// Do runs f on the host: sockets that it opens are the host's for good. It is
-// the calling goroutine's thread that moves, so goroutines which f starts run elsewhere.
+// Do runs f on the host and waits for it: sockets that f opens are the host's
+// for good. Goroutines that it starts do not run there.
 func (h *Host) Do(tb testing.TB, f func()) {
 	tb.Helper()
 	if err := inNamespace("/run/netns/"+h.Name, f); err != nil {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,6 +67,34 @@ func TestOutcome(t *testing.T) {
 				t.Errorf("still running: %s", found)
 			}
 		})
+	}
+}
+
+// Without User-Mode Linux a test skips and names the package, unless RSP_LAB says that it must run.
+func TestMissing(t *testing.T) {
+	if Inside() {
+		t.Skip("is about the machine outside")
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		lab, want string
+		fails     bool
+	}{
+		{lab: "", want: "--- SKIP: TestHelper ("},
+		{lab: "required", want: "--- FAIL: TestHelper (", fails: true},
+	} {
+		cmd := exec.Command(binary, "-test.v", "-test.run=^TestHelper$", "-lab.outcome=pass")
+		cmd.Env = append(os.Environ(), "PATH=/nowhere", "RSP_LAB="+test.lab)
+		out, err := cmd.CombinedOutput()
+		if !strings.Contains(string(out), test.want) || (err != nil) != test.fails {
+			t.Errorf("RSP_LAB=%s: want %q and failure %v, got %v:\n%s", test.lab, test.want, test.fails, err, out)
+		}
+		if runtime.GOOS == "linux" && !strings.Contains(string(out), "user-mode-linux") {
+			t.Errorf("RSP_LAB=%s: the package is not named:\n%s", test.lab, out)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package sctp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -74,7 +75,7 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 	err := a.conn.Write(a.trySend)
 	a.out.release()
 	if err != nil { // the deadline, or Close, Abort or Shutdown here
-		return cmpErr(a.end.sendErr(), err)
+		return cmp.Or(a.end.sendErr(), err)
 	}
 	errno := a.out.errno
 	switch errno {
@@ -87,18 +88,10 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 	case unix.ECONNRESET, unix.ETIMEDOUT:
 		a.end.lose(func() error { return lostError("sendmsg", errno) })
 	}
-	return cmpErr(a.end.sendErr(), os.NewSyscallError("sendmsg", errno))
+	return cmp.Or(a.end.sendErr(), os.NewSyscallError("sendmsg", errno))
 }
 
-// cmpErr is the end of the association if it has ended, otherwise the error that
-// met it.
-func cmpErr(end, err error) error {
-	if end != nil {
-		return end
-	}
-	return err
-}
-
+// Recv is as in transport.Assoc; b must not be empty.
 func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 	if len(b) == 0 {
 		return 0, transport.RecvInfo{}, io.ErrShortBuffer
@@ -116,7 +109,7 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		a.in.release()
 		switch {
 		case err != nil: // the deadline, or Close or Abort here
-			return 0, transport.RecvInfo{}, cmpErr(a.end.recvErr(), err)
+			return 0, transport.RecvInfo{}, cmp.Or(a.end.recvErr(), err)
 		case a.in.errno != 0:
 			// EAGAIN: what there was before the loss has been received.
 			if errno := a.in.errno; errno != unix.EAGAIN {
@@ -205,12 +198,12 @@ func lostError(call string, errno syscall.Errno) error {
 	return err
 }
 
-func (a *assoc) SetDeadline(t time.Time) error      { return a.fileErr(a.file.SetDeadline(t)) }
-func (a *assoc) SetReadDeadline(t time.Time) error  { return a.fileErr(a.file.SetReadDeadline(t)) }
-func (a *assoc) SetWriteDeadline(t time.Time) error { return a.fileErr(a.file.SetWriteDeadline(t)) }
+func (a *assoc) SetDeadline(t time.Time) error      { return fileErr(a.file.SetDeadline(t)) }
+func (a *assoc) SetReadDeadline(t time.Time) error  { return fileErr(a.file.SetReadDeadline(t)) }
+func (a *assoc) SetWriteDeadline(t time.Time) error { return fileErr(a.file.SetWriteDeadline(t)) }
 
 // fileErr makes the error of a closed file that of a closed connection.
-func (a *assoc) fileErr(err error) error {
+func fileErr(err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		return net.ErrClosed
 	}
@@ -224,7 +217,7 @@ func (a *assoc) Shutdown() error {
 	a.end.shut()
 	var err error
 	if e := a.conn.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_WR) }); e != nil {
-		return cmpErr(a.end.sendErr(), e)
+		return cmp.Or(a.end.sendErr(), e)
 	}
 	// The kernel does not wake a Send that waits for room.
 	a.file.SetWriteDeadline(past)

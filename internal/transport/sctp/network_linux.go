@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 
@@ -71,12 +70,6 @@ func dialErr(remote protocol.TransportAddr, err error) error {
 	return fmt.Errorf("dial %v: %w", remote, err)
 }
 
-// abort closes a socket at once.
-func (s *socket) abort() {
-	s.conn.Control(func(fd uintptr) { abortOnClose(int(fd)) })
-	s.file.Close()
-}
-
 func (network) Listen(ctx context.Context, local protocol.TransportAddr, opts transport.Options) (transport.Listener, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -95,7 +88,7 @@ func listen(local protocol.TransportAddr, opts transport.Options) (*listener, er
 	}
 	l := &listener{socket: s, opts: opts, bound: local.Clone(), turn: make(chan struct{}, 1)}
 	if err := l.start(); err != nil {
-		s.file.Close()
+		s.close()
 		return nil, err
 	}
 	return l, nil
@@ -187,7 +180,7 @@ func (l *listener) accept(ctx context.Context) (fd int, err error) {
 		})
 	})
 	if err != nil {
-		return -1, closedErr(err)
+		return -1, l.socket.pollErr(err)
 	}
 	return fd, os.NewSyscallError("accept4", result)
 }
@@ -214,15 +207,10 @@ func (l *listener) sibling() (*socket, error) {
 		err = s.bind(l.bound.Addrs, l.bound.Port)
 	}
 	if err != nil {
-		s.file.Close()
+		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (l *listener) Close() error {
-	if err := l.socket.file.Close(); err != nil {
-		return net.ErrClosed
-	}
-	return nil
-}
+func (l *listener) Close() error { return l.socket.close() }

@@ -47,3 +47,18 @@ func TestParseNotification(t *testing.T) {
 		t.Errorf("path down: %+v, want %+v", got, want)
 	}
 }
+
+// Whatever the kernel may give, it is a notification of a known kind or none.
+func FuzzParseNotification(f *testing.F) {
+	f.Add(notice(sctp.SCTP_ASSOC_CHANGE, 20, map[int]uint16{8: restart}))
+	f.Add(notice(sctp.SCTP_PEER_ADDR_CHANGE, notificationSize, nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		switch n := parseNotification(b); n.kind {
+		case sctp.SCTP_ASSOC_CHANGE, sctp.SCTP_PEER_ADDR_CHANGE, sctp.SCTP_SEND_FAILED, sctp.SCTP_SHUTDOWN_EVENT:
+		default:
+			if n != (notification{}) {
+				t.Errorf("%x: %+v", b, n)
+			}
+		}
+	})
+}

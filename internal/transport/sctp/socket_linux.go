@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type socket struct {
 	file   *os.File
 	conn   syscall.RawConn
 	family int
+	closed atomic.Bool
 }
 
 // newSocket opens a socket for the given addresses; none stands for the
@@ -58,7 +60,7 @@ func wrap(fd, family int) (*socket, error) {
 		file.Close()
 		return nil, err
 	}
-	return &socket{file, conn, family}, nil
+	return &socket{file: file, conn: conn, family: family}, nil
 }
 
 // familyOf: an IPv6 socket speaks IPv4 too, and tells peers of IPv4 and IPv6
@@ -75,7 +77,30 @@ func familyOf(addrs []netip.Addr) int {
 func (s *socket) control(f func(fd int) error) error {
 	var err error
 	if e := s.conn.Control(func(fd uintptr) { err = f(int(fd)) }); e != nil {
-		return closedErr(e)
+		return s.pollErr(e)
+	}
+	return err
+}
+
+// close closes the socket; calls that wait end.
+func (s *socket) close() error {
+	if s.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	return s.file.Close()
+}
+
+// abort closes the socket of an association at once.
+func (s *socket) abort() {
+	s.conn.Control(func(fd uintptr) { abortOnClose(int(fd)) })
+	s.close()
+}
+
+// pollErr gives an error of the poller its meaning: that of a closed file is
+// internal to package os.
+func (s *socket) pollErr(err error) error {
+	if err != nil && s.closed.Load() {
+		return net.ErrClosed
 	}
 	return err
 }
@@ -161,7 +186,7 @@ func (s *socket) connectAny(ctx context.Context, addr *sctp.SCTPAddr) error {
 	})
 	switch {
 	case err != nil:
-		return closedErr(err)
+		return s.pollErr(err)
 	case result == unix.ETIMEDOUT:
 		return fmt.Errorf("%w: %w", transport.ErrLost, os.NewSyscallError("connect", result))
 	}
@@ -205,14 +230,6 @@ func withContext(ctx context.Context, setDeadline func(time.Time) error, call fu
 		return ctx.Err()
 	}
 	return err
-}
-
-// closedErr: Close is all that can go wrong with a file on the poller.
-func closedErr(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return fmt.Errorf("%w (%w)", net.ErrClosed, err)
 }
 
 // sctpAddr and transportAddr convert addresses. Those of the kernel may be
