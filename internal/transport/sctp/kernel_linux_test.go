@@ -25,6 +25,7 @@ func TestKernel(t *testing.T) {
 	lab.Run(t, func(t *testing.T) {
 		t.Run("PortTaken", testPortTaken)
 		t.Run("IPv6", testIPv6)
+		t.Run("DialFromEverywhere", testDialFromEverywhere)
 		t.Run("Options", testOptions)
 		t.Run("EndOfRecord", testEndOfRecord)
 		t.Run("PathFailure", testPathFailure)
@@ -211,6 +212,33 @@ func testIPv6(t *testing.T) {
 				t.Errorf("from %v to %v, without %v", b.RemoteAddr(), b.LocalAddr(), loopback6)
 			}
 		})
+	}
+}
+
+// A listener on all addresses dials peers of both families from its port.
+func testDialFromEverywhere(t *testing.T) {
+	n := newTestNetwork(t)
+	ln, err := n.Listen(t.Context(), at(0), transport.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, addr := range []netip.Addr{guestAddr, netip.IPv6Loopback()} {
+		peer, err := n.Listen(t.Context(), at(0, addr), transport.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer peer.Close()
+		a, err := ln.Dial(t.Context(), peer.LocalAddr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t, owned(t, a), "hello")
+		b := acceptFrom(t, peer)
+		wantNext(t, b, "hello")
+		if got := b.RemoteAddr(); got.Port != ln.LocalAddr().Port || !slices.Contains(got.Addrs, addr) {
+			t.Errorf("%v sees %v, want %v with port %d", addr, got, addr, ln.LocalAddr().Port)
+		}
 	}
 }
 
