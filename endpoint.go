@@ -250,7 +250,7 @@ func (e *Endpoint) listen(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen for registrars: %w", err)
 		}
-		e.loop.Serve(ln)
+		e.loop.Serve(ln, protocol.PPIDASAP)
 	}
 	e.loop.Do(func(now time.Time, c *asap.Client) { c.Rehome(now) })
 	return nil

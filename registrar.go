@@ -201,7 +201,7 @@ func (r *Registrar) start(ctx context.Context) error {
 	r.listeners = listeners
 	r.events.start()
 	for _, ln := range listeners {
-		r.loop.Serve(ln)
+		r.loop.Serve(ln, protocol.PPIDASAP)
 	}
 	return nil
 }

@@ -225,11 +225,13 @@ func (c *clientTest) receiveBytes(id effect.AssocID, b []byte) {
 }
 
 // up completes a dialed association.
-func (c *clientTest) up(id effect.AssocID) { c.HandleUp(c.now, id, at("10.0.0.9"), c.dialed[id]) }
+func (c *clientTest) up(id effect.AssocID) {
+	c.HandleUp(c.now, id, protocol.PPIDASAP, at("10.0.0.9"), c.dialed[id])
+}
 
 // visit opens an association from a registrar to us.
 func (c *clientTest) visit(id effect.AssocID, host string) {
-	c.HandleUp(c.now, id, at("10.0.0.9"), at(host))
+	c.HandleUp(c.now, id, protocol.PPIDASAP, at("10.0.0.9"), at(host))
 }
 
 func (c *clientTest) lose(id effect.AssocID) { c.HandleLost(c.now, id, errTest) }

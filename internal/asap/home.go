@@ -102,7 +102,7 @@ func NewHome(cfg HomeConfig, space *Space, effects *effect.Queue) *Home {
 func (h *Home) Stats() HomeStats { return h.stats }
 
 // HandleUp takes note of a new association.
-func (h *Home) HandleUp(now time.Time, id effect.AssocID, _, remote protocol.TransportAddr) {
+func (h *Home) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, remote protocol.TransportAddr) {
 	a := &homeAssoc{id: id, remote: remote, lastHeard: now}
 	a.idle = h.idle.PushBack(a)
 	h.assocs[id] = a

@@ -129,7 +129,7 @@ func TestRegistrationKeepsProvenAddresses(t *testing.T) {
 func TestRegistrationOverTCPMapping(t *testing.T) {
 	h := newHomeTest(t)
 	peer := protocol.TransportAddr{Protocol: protocol.TCP, Port: 4711, Addrs: sctp("127.0.0.1", "127.0.0.2").Addrs}
-	h.HandleUp(h.now, 1, peer, peer)
+	h.HandleUp(h.now, 1, protocol.PPIDASAP, peer, peer)
 	pe := element(1)
 	pe.User = protocol.TransportAddr{Protocol: protocol.TCP, Use: protocol.DataAndControl, Port: 80, Addrs: peer.Addrs}
 	if cause := h.register(h.now, h.assocs[1], "Web", pe); cause != 0 {

@@ -58,7 +58,7 @@ func newHomeTest(t testing.TB, tune ...func(*HomeConfig)) *homeTest {
 
 // up opens an association from a host of the given addresses, port 5000.
 func (h *homeTest) up(id effect.AssocID, addrs ...string) {
-	h.HandleUp(h.now, id, sctp("10.0.0.1"), sctp(addrs...))
+	h.HandleUp(h.now, id, protocol.PPIDASAP, sctp("10.0.0.1"), sctp(addrs...))
 }
 
 func sctp(addrs ...string) protocol.TransportAddr {

@@ -139,7 +139,7 @@ func (c *Client) dialNext() {
 	to := h.candidates[0]
 	h.candidates = h.candidates[1:]
 	h.tried = append(h.tried, to)
-	h.dialing[c.q.Dial(to)] = true
+	h.dialing[c.q.Dial(to, protocol.PPIDASAP)] = true
 }
 
 // pauseHunt lets the next round wait.
@@ -181,7 +181,7 @@ func (c *Client) advanceHunt(now time.Time) {
 
 // HandleUp takes an association that is up: one of the hunt's, or one that a
 // registrar has opened to us.
-func (c *Client) HandleUp(now time.Time, id effect.AssocID, _, remote protocol.TransportAddr) {
+func (c *Client) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, remote protocol.TransportAddr) {
 	h := &c.hunt
 	if h.dialing[id] {
 		delete(h.dialing, id)

@@ -17,8 +17,8 @@ const (
 	// Send: send Data as one message with PPID on Assoc, after all that was sent
 	// there before. An association that is gone swallows it.
 	Send Kind = iota
-	// Dial: open an association to To under the name Assoc, and report it by
-	// HandleUp or HandleLost.
+	// Dial: open an association to To under the name Assoc, from the port where PPID's
+	// protocol is served if it is, and report it by HandleUp or HandleLost.
 	Dial
 	// Close: end Assoc gracefully; what was sent is still delivered. The engine
 	// forgets the association at once and hears nothing more of it.
@@ -64,11 +64,12 @@ func (q *Queue) Send(to AssocID, ppid protocol.PPID, m Appender) {
 // accepts.
 const dialedBit AssocID = 1 << 63
 
-// Dial queues the opening of an association and returns its name.
-func (q *Queue) Dial(to protocol.TransportAddr) AssocID {
+// Dial queues the opening of an association for a service, which is ASAP or ENRP, and returns
+// its name.
+func (q *Queue) Dial(to protocol.TransportAddr, service protocol.PPID) AssocID {
 	q.dialed++
 	id := q.dialed | dialedBit
-	q.effects = append(q.effects, Effect{Kind: Dial, Assoc: id, To: to})
+	q.effects = append(q.effects, Effect{Kind: Dial, Assoc: id, PPID: service, To: to})
 	return id
 }
 

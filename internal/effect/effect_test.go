@@ -36,13 +36,13 @@ func TestQueueKeepsOrder(t *testing.T) {
 	to := protocol.TransportAddr{Protocol: protocol.SCTP, Port: 1}
 	for range 3 {
 		q.Send(1, protocol.PPIDASAP, text("one"))
-		id := q.Dial(to)
+		id := q.Dial(to, protocol.PPIDASAP)
 		q.Send(2, protocol.PPIDENRP, text("two"))
 		q.Close(1)
 		want(t, &q, effect.Effect{Kind: effect.Send, Assoc: 1, PPID: protocol.PPIDASAP, Data: []byte("one")})
 		q.Abort(2)
 		q.Tell("event")
-		want(t, &q, effect.Effect{Kind: effect.Dial, Assoc: id, To: to})
+		want(t, &q, effect.Effect{Kind: effect.Dial, Assoc: id, PPID: protocol.PPIDASAP, To: to})
 		want(t, &q, effect.Effect{Kind: effect.Send, Assoc: 2, PPID: protocol.PPIDENRP, Data: []byte("two")})
 		want(t, &q, effect.Effect{Kind: effect.Close, Assoc: 1})
 		want(t, &q, effect.Effect{Kind: effect.Abort, Assoc: 2})
@@ -74,7 +74,7 @@ func TestDialedNames(t *testing.T) {
 	var q effect.Queue
 	seen := make(map[effect.AssocID]bool)
 	for range 100 {
-		id := q.Dial(protocol.TransportAddr{})
+		id := q.Dial(protocol.TransportAddr{}, protocol.PPIDASAP)
 		if seen[id] || id < 1<<63 {
 			t.Fatalf("name %#x was used, or may be an accepted association's", uint64(id))
 		}

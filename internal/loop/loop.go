@@ -23,8 +23,8 @@ import (
 
 // Engine is what a loop drives. All calls come under the loop's lock.
 type Engine interface {
-	// HandleUp: a dialed or accepted association is up.
-	HandleUp(now time.Time, id effect.AssocID, local, remote protocol.TransportAddr)
+	// HandleUp: a dialed or accepted association is up, for a service that is ASAP or ENRP.
+	HandleUp(now time.Time, id effect.AssocID, service protocol.PPID, local, remote protocol.TransportAddr)
 	// HandleMessage: a message has come; data is valid during the call only.
 	HandleMessage(now time.Time, id effect.AssocID, ppid protocol.PPID, data []byte)
 	// HandleLost: an association has ended or could not be dialed. It is not called for
@@ -67,8 +67,9 @@ type Loop[E Engine] struct {
 	wake      time.Time // when timer fires; zero: it does not
 }
 
-// served is a listener and the protocol of its addresses.
+// served is a listener, what it is for and the protocol of its addresses.
 type served struct {
+	service  protocol.PPID
 	protocol protocol.TransportProtocol
 	transport.Listener
 }
@@ -125,7 +126,7 @@ func (l *Loop[E]) perform(reader *link) {
 				l.send(k, e, k == reader)
 			}
 		case effect.Dial:
-			l.dial(e.Assoc, e.To)
+			l.dial(e.Assoc, e.PPID, e.To)
 		case effect.Close, effect.Abort:
 			l.end(e.Assoc, e.Kind == effect.Abort)
 		case effect.Tell:
@@ -179,10 +180,10 @@ func (l *Loop[E]) end(id effect.AssocID, abort bool) {
 }
 
 // dial opens an association in a goroutine of its own.
-func (l *Loop[E]) dial(id effect.AssocID, to protocol.TransportAddr) {
+func (l *Loop[E]) dial(id effect.AssocID, service protocol.PPID, to protocol.TransportAddr) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	l.dialing[id] = cancel
-	dialer := l.dialer(to.Protocol)
+	dialer := l.dialer(service, to.Protocol)
 	l.wg.Go(func() {
 		defer cancel()
 		assoc, err := dialer(ctx, to)
@@ -200,17 +201,17 @@ func (l *Loop[E]) dial(id effect.AssocID, to protocol.TransportAddr) {
 			l.perform(nil)
 			return
 		}
-		l.up(id, assoc)
+		l.up(id, service, assoc)
 	})
 }
 
 type dialFunc func(context.Context, protocol.TransportAddr) (transport.Assoc, error)
 
-// dialer returns how to reach an address of protocol p: from the port of a
+// dialer returns how to reach an address of protocol p: from the port of the service's
 // listener where there is one.
-func (l *Loop[E]) dialer(p protocol.TransportProtocol) dialFunc {
+func (l *Loop[E]) dialer(service protocol.PPID, p protocol.TransportProtocol) dialFunc {
 	for _, ln := range l.listeners {
-		if ln.protocol == p {
+		if ln.service == service && ln.protocol == p {
 			return ln.Dial
 		}
 	}
@@ -227,28 +228,28 @@ func (l *Loop[E]) dialer(p protocol.TransportProtocol) dialFunc {
 }
 
 // up takes a new association over; l.mu is held.
-func (l *Loop[E]) up(id effect.AssocID, assoc transport.Assoc) {
+func (l *Loop[E]) up(id effect.AssocID, service protocol.PPID, assoc transport.Assoc) {
 	k := newLink(id, assoc)
 	l.links[id] = k
-	l.engine.HandleUp(time.Now(), id, assoc.LocalAddr(), assoc.RemoteAddr())
+	l.engine.HandleUp(time.Now(), id, service, assoc.LocalAddr(), assoc.RemoteAddr())
 	l.perform(nil)
 	l.wg.Go(func() { l.read(k) })
 }
 
-// Serve accepts associations from ln, which the loop closes when it is closed.
-// Dial effects to addresses of ln's protocol go out from its port from now on.
-func (l *Loop[E]) Serve(ln transport.Listener) {
+// Serve accepts associations for a service from ln, which the loop closes when it is
+// closed. The service's Dial effects to addresses of ln's protocol go out from its port from now on.
+func (l *Loop[E]) Serve(ln transport.Listener, service protocol.PPID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		l.logEnd("listener", ln.Close())
 		return
 	}
-	l.listeners = append(l.listeners, served{ln.LocalAddr().Protocol, ln})
-	l.wg.Go(func() { l.accept(ln) })
+	l.listeners = append(l.listeners, served{service, ln.LocalAddr().Protocol, ln})
+	l.wg.Go(func() { l.accept(ln, service) })
 }
 
-func (l *Loop[E]) accept(ln transport.Listener) {
+func (l *Loop[E]) accept(ln transport.Listener, service protocol.PPID) {
 	const maxPause = time.Second
 	pause := 5 * time.Millisecond
 	for {
@@ -275,7 +276,7 @@ func (l *Loop[E]) accept(ln transport.Listener) {
 			return
 		}
 		l.accepted++
-		l.up(l.accepted, assoc)
+		l.up(l.accepted, service, assoc)
 		l.mu.Unlock()
 	}
 }

@@ -37,7 +37,7 @@ type engine struct {
 	onMessage func(id effect.AssocID, data []byte)
 }
 
-func (e *engine) HandleUp(_ time.Time, id effect.AssocID, _, _ protocol.TransportAddr) {
+func (e *engine) HandleUp(_ time.Time, id effect.AssocID, _ protocol.PPID, _, _ protocol.TransportAddr) {
 	e.calls = append(e.calls, "up")
 	e.up = append(e.up, id)
 }
@@ -128,7 +128,7 @@ func (l *loopTest) connect() (effect.AssocID, transport.Assoc) {
 	ln := l.listen(l.peer)
 	defer ln.Close()
 	var id effect.AssocID
-	l.do(func(_ time.Time, e *engine) { id = e.Dial(at(l.peer)) })
+	l.do(func(_ time.Time, e *engine) { id = e.Dial(at(l.peer), protocol.PPIDASAP) })
 	assoc, err := ln.Accept(context.Background())
 	if err != nil {
 		l.Fatal(err)
@@ -205,14 +205,16 @@ func TestDo(t *testing.T) {
 
 func TestDialRefused(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
-		l.do(func(_ time.Time, e *engine) { e.Dial(at(l.peer)) })
+		l.do(func(_ time.Time, e *engine) { e.Dial(at(l.peer), protocol.PPIDASAP) })
 		l.wantCalls("lost")
 	})
 }
 
 func TestDialUnsupported(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
-		l.do(func(_ time.Time, e *engine) { e.Dial(protocol.TransportAddr{Protocol: protocol.UDP}) })
+		l.do(func(_ time.Time, e *engine) {
+			e.Dial(protocol.TransportAddr{Protocol: protocol.UDP}, protocol.PPIDASAP)
+		})
 		l.wantLost(transport.ErrUnsupported)
 	})
 }
@@ -220,9 +222,9 @@ func TestDialUnsupported(t *testing.T) {
 func TestDialCancelled(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
 		l.net.Cut(l.host.Addrs()[0], l.peer.Addrs()[0])
-		l.do(func(_ time.Time, e *engine) { e.Abort(e.Dial(at(l.peer))) })
+		l.do(func(_ time.Time, e *engine) { e.Abort(e.Dial(at(l.peer), protocol.PPIDASAP)) })
 		var id effect.AssocID
-		l.do(func(_ time.Time, e *engine) { id = e.Dial(at(l.peer)) })
+		l.do(func(_ time.Time, e *engine) { id = e.Dial(at(l.peer), protocol.PPIDASAP) })
 		l.do(func(_ time.Time, e *engine) { e.Close(id) })
 		l.net.Heal(l.host.Addrs()[0], l.peer.Addrs()[0])
 		l.listen(l.peer)
@@ -234,7 +236,7 @@ func TestDialCancelled(t *testing.T) {
 func TestCloseWhileDialing(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
 		l.net.Cut(l.host.Addrs()[0], l.peer.Addrs()[0])
-		l.do(func(_ time.Time, e *engine) { e.Dial(at(l.peer)) })
+		l.do(func(_ time.Time, e *engine) { e.Dial(at(l.peer), protocol.PPIDASAP) })
 		before := time.Now()
 		if err := l.Close(); err != nil || time.Since(before) != 0 {
 			t.Errorf("took %v: %v", time.Since(before), err)
@@ -402,7 +404,7 @@ func TestTimer(t *testing.T) {
 
 func TestAcceptsAndDialsFromListener(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
-		l.Serve(l.listen(l.host))
+		l.Serve(l.listen(l.host), protocol.PPIDASAP)
 		peer, err := l.peer.Dial(context.Background(), at(l.host), transport.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -430,7 +432,7 @@ func TestAcceptsAndDialsFromListener(t *testing.T) {
 			t.Error("a closed loop still listens")
 		}
 		ln := l.listen(l.host)
-		l.Serve(ln)
+		l.Serve(ln, protocol.PPIDASAP)
 		if _, err := ln.Accept(context.Background()); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("a closed loop takes a listener: %v", err)
 		}
@@ -454,7 +456,7 @@ func (f *failing) Accept(ctx context.Context) (transport.Assoc, error) {
 func TestAcceptBacksOff(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
 		f := &failing{Listener: l.listen(l.host), fails: 10}
-		l.Serve(f)
+		l.Serve(f, protocol.PPIDASAP)
 		time.Sleep(10 * time.Second)
 		if _, err := l.peer.Dial(context.Background(), at(l.host), transport.Options{}); err != nil {
 			t.Fatal(err)
@@ -596,7 +598,7 @@ func TestCloseDoesNotWaitForSlowPeer(t *testing.T) {
 
 func TestAbort(t *testing.T) {
 	inBubble(t, func(l *loopTest) {
-		l.Serve(l.listen(l.host))
+		l.Serve(l.listen(l.host), protocol.PPIDASAP)
 		_, called := l.connect()
 		came, err := l.peer.Dial(context.Background(), at(l.host), transport.Options{})
 		if err != nil {
@@ -622,14 +624,14 @@ func TestCloseUnderLoad(t *testing.T) {
 		server.Do(func(_ time.Time, e *engine) {
 			e.onMessage = func(id effect.AssocID, data []byte) { e.Send(id, protocol.PPIDASAP, text(data)) }
 		})
-		server.Serve(l.listen(l.peer))
+		server.Serve(l.listen(l.peer), protocol.PPIDASAP)
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
 				for range 50 {
 					l.Do(func(now time.Time, e *engine) {
 						e.deadline = now.Add(time.Microsecond)
-						e.Dial(at(l.peer))
+						e.Dial(at(l.peer), protocol.PPIDASAP)
 						for _, id := range e.up {
 							e.Send(id, protocol.PPIDASAP, text("?"))
 						}

@@ -65,8 +65,8 @@ func (e *Engine) Space() *asap.Space { return e.space }
 func (e *Engine) Stats() asap.HomeStats { return e.home.Stats() }
 
 // HandleUp implements loop.Engine.
-func (e *Engine) HandleUp(now time.Time, id effect.AssocID, local, remote protocol.TransportAddr) {
-	e.home.HandleUp(now, id, local, remote)
+func (e *Engine) HandleUp(now time.Time, id effect.AssocID, service protocol.PPID, local, remote protocol.TransportAddr) {
+	e.home.HandleUp(now, id, service, local, remote)
 }
 
 // HandleMessage implements loop.Engine.

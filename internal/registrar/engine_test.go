@@ -82,7 +82,7 @@ func TestChangesAreTold(t *testing.T) {
 	receive := func(m effect.Appender) {
 		e.HandleMessage(now, 1, protocol.PPIDASAP, m.AppendTo(nil))
 	}
-	e.HandleUp(now, 1, host, host)
+	e.HandleUp(now, 1, protocol.PPIDASAP, host, host)
 	steps := []struct {
 		name string
 		do   func()
@@ -147,7 +147,7 @@ func newFuzzer(t *testing.T) *fuzzer {
 func (f *fuzzer) reopen(i int) {
 	f.last++
 	f.assocs[i] = f.last
-	f.engine.HandleUp(f.now, f.last, host, host)
+	f.engine.HandleUp(f.now, f.last, protocol.PPIDASAP, host, host)
 }
 
 // damaged returns a message with up to four faults: bytes that are wrong, missing or
