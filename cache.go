@@ -2,6 +2,7 @@ package rsp
 
 import (
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -19,12 +20,10 @@ type cache struct {
 	space *handlespace.Space[time.Time] // each element with the time it was told
 }
 
-// selectAll makes every element that is returned count as selected, as RSPLIB's cache
-// does.
-const selectAll = 1 << 30
-
 func newCache(stale time.Duration) *cache {
-	return &cache{stale: stale, space: handlespace.New[time.Time](handlespace.Options{MaxIncrement: selectAll})}
+	// Every element that is returned counts as selected, as in RSPLIB's cache.
+	options := handlespace.Options{MaxIncrement: math.MaxInt}
+	return &cache{stale: stale, space: handlespace.New[time.Time](options)}
 }
 
 // lookup selects up to n elements (0: all) of what is fresh, or returns nil.

@@ -23,6 +23,7 @@ import (
 type Endpoint struct {
 	cfg      Config
 	log      *slog.Logger
+	events   *eventLog
 	networks []transport.Network // best first
 	options  transport.Options
 	loop     *loop.Loop[*asap.Client]
@@ -81,6 +82,7 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 	e := &Endpoint{
 		cfg:      c,
 		log:      c.Logger,
+		events:   newEventLog(c.Logger),
 		networks: networks,
 		options:  c.Association.options(),
 		cache:    newCache(c.StaleCache),
@@ -135,12 +137,12 @@ func (e *Endpoint) handleEvent(event any) {
 			answer <- ev
 		}
 	case asap.Registered:
-		e.log.Info("registered", "pool", ev.Handle, "pe", ev.ID)
+		e.events.tell(slog.LevelInfo, "registered", "pool", ev.Handle, "pe", ev.ID)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			el.tell(&el.registered, nil)
 		}
 	case asap.Rejected:
-		e.log.Error("registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
+		e.events.tell(slog.LevelError, "registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			if el.registered == nil {
 				el.rejected(ev.Err) // not who registers, who accepts is told
@@ -150,16 +152,16 @@ func (e *Endpoint) handleEvent(event any) {
 			delete(e.elements, elementKey{ev.Handle, ev.ID})
 		}
 	case asap.Deregistered:
-		e.log.Info("deregistered", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
+		e.events.tell(slog.LevelInfo, "deregistered", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			el.tell(&el.registered, net.ErrClosed)
 			el.tell(&el.deregistered, ev.Err)
 			delete(e.elements, elementKey{ev.Handle, ev.ID})
 		}
 	case asap.HomeFound:
-		e.log.Info("registrar found", "addr", ev.Addr)
+		e.events.tell(slog.LevelInfo, "registrar found", "addr", ev.Addr)
 	case asap.HomeLost:
-		e.log.Warn("registrar lost", "err", ev.Err)
+		e.events.tell(slog.LevelWarn, "registrar lost", "err", ev.Err)
 	}
 }
 
@@ -290,7 +292,9 @@ func (e *Endpoint) Close() error {
 	}
 	e.cancel()
 	e.wg.Wait()
-	return e.loop.Close()
+	err := e.loop.Close()
+	e.events.stop()
+	return err
 }
 
 // Abort ends everything abruptly, as if the program had died: sessions are aborted
@@ -303,6 +307,7 @@ func (e *Endpoint) Abort() {
 	}
 	e.loop.Abort()
 	e.wg.Wait()
+	e.events.stop()
 }
 
 func (e *Endpoint) stop() []*Socket {

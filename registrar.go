@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/handlespace"
 	"github.com/rserpool/rsp/internal/loop"
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/registrar"
@@ -124,7 +125,7 @@ type Registrar struct {
 	log      *slog.Logger
 	networks []transport.Network
 	loop     *loop.Loop[*registrar.Engine]
-	events   *registrarLog
+	events   *eventLog
 
 	mu        sync.Mutex
 	started   bool
@@ -150,7 +151,7 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 
 func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
-	r := &Registrar{cfg: c, log: log, networks: networks, events: newRegistrarLog(log)}
+	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log)}
 	engine := registrar.New(registrar.Config{
 		Home: asap.HomeConfig{
 			ID:                                    c.ID,
@@ -169,9 +170,40 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 		Networks: networks,
 		Options:  c.Association.registrarOptions(),
 		Logger:   r.log,
-		Tell:     func(event any) { r.events.tell(event.(registrar.Change)) },
+		Tell:     r.handleEvent,
 	})
 	return r
+}
+
+// handleEvent takes what the engine tells; the loop's lock is held.
+func (r *Registrar) handleEvent(event any) {
+	c := event.(registrar.Change)
+	level, text := describe(c)
+	if !r.events.enabled(level) {
+		return
+	}
+	pe := &c.Element.PoolElement
+	args := []any{"pool", string(c.Element.Handle), "pe", pe.ID}
+	if c.Kind == handlespace.Removed {
+		args = append(args, "reason", c.Reason)
+	} else {
+		args = append(args, "at", pe.User.String(), "policy", pe.Policy)
+	}
+	r.events.tell(level, text, args...)
+}
+
+// describe says in an operator's words what has happened.
+func describe(c registrar.Change) (slog.Level, string) {
+	switch c.Kind {
+	case handlespace.Added:
+		return slog.LevelInfo, "pool element registered"
+	case handlespace.Removed:
+		if c.Reason == handlespace.Deregistered {
+			return slog.LevelInfo, "pool element deregistered"
+		}
+		return slog.LevelWarn, "pool element lost"
+	}
+	return slog.LevelDebug, "pool element changed"
 }
 
 // Start opens the registrar's port and serves until Shutdown or Abort. It does not
@@ -199,7 +231,6 @@ func (r *Registrar) start(ctx context.Context) error {
 	}
 	r.started = true
 	r.listeners = listeners
-	r.events.start()
 	for _, ln := range listeners {
 		r.loop.Serve(ln, protocol.PPIDASAP)
 	}
