@@ -209,6 +209,23 @@ func TestFailoverKeepsUnread(t *testing.T) {
 	})
 }
 
+// The cookie that a pool element has given just before it dies is shown to the next one,
+// though nobody has read it yet.
+func TestFailoverShowsUnreadCookie(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a := s.pe("a", 1, func(pe *testPE) { pe.cookie = "last words" })
+		session := s.connect(rsp.Dialer{})
+		exchange(t, session, "one", 1)
+		b := s.pe("b", 2, nil)
+		a.die()
+		exchange(t, session, "two", 2)
+		if got := <-b.got; got != "cookie last words" {
+			t.Errorf("B got %q first", got)
+		}
+	})
+}
+
 // FailoverNone: the session ends with its pool element, as a net.Conn does.
 func TestFailoverNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -279,14 +279,17 @@ func (e *end) givesWay() bool {
 	return true
 }
 
-// finish ends e with err for both halves; what has not been read is dropped.
+// finish ends e with err for both halves. What has arrived can still be read, unless it was
+// this side that ended.
 func (e *end) finish(err error) {
 	e.sendErr = err
 	e.over(err)
-	for !e.inbox.empty() {
-		e.discard(e.inbox.pop())
+	if err == net.ErrClosed {
+		for !e.inbox.empty() {
+			e.discard(e.inbox.pop())
+		}
+		e.read = 0
 	}
-	e.read = 0
 	e.dropFlight()
 	e.readDeadline.stop()
 	e.writeDeadline.stop()

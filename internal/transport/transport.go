@@ -50,9 +50,9 @@ type Listener interface {
 // time; deadlines and ends may be set by any, and unblock both.
 //
 // Its error is sticky: once Recv or Send has met the end of the association, every later
-// call reports the same: io.EOF for Recv after the peer ended it gracefully and all was
-// read, ErrShutdown for Send after either side did, ErrAborted, ErrLost, or an error matching
-// net.ErrClosed after Close or Abort here.
+// call reports the same: io.EOF for Recv after the peer ended it gracefully, ErrShutdown for
+// Send after either side did, ErrAborted, ErrLost, or an error matching net.ErrClosed after Close
+// or Abort here. Unless this side ended it, Recv first gives what had arrived, also before a loss.
 type Assoc interface {
 	// Send sends b as one message; it may be used again when Send returns. It
 	// blocks while the buffers are full, until the write deadline. A message that is
