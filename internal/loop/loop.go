@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ type Engine interface {
 	// HandleLost: an association has ended or could not be dialed. It is not called for
 	// one that the engine itself has closed or aborted.
 	HandleLost(now time.Time, id effect.AssocID, err error)
+	// HandleDatagram: a datagram has come to a multicast group of a service; data is valid
+	// during the call only.
+	HandleDatagram(now time.Time, service protocol.PPID, from netip.AddrPort, data []byte)
 	// Advance: a deadline may have passed.
 	Advance(now time.Time)
 	// Deadline is when the engine wants Advance to be called; zero: never.
@@ -62,6 +66,7 @@ type Loop[E Engine] struct {
 	links     map[effect.AssocID]*link
 	dialing   map[effect.AssocID]context.CancelFunc
 	listeners []served
+	groups    []*group
 	accepted  effect.AssocID
 	timer     *time.Timer
 	wake      time.Time // when timer fires; zero: it does not
@@ -129,6 +134,8 @@ func (l *Loop[E]) perform(reader *link) {
 			l.dial(e.Assoc, e.PPID, e.To)
 		case effect.Close, effect.Abort:
 			l.end(e.Assoc, e.Kind == effect.Abort)
+		case effect.Announce:
+			l.announce(e.PPID, e.Data)
 		case effect.Tell:
 			l.cfg.Tell(e.Event)
 		}
@@ -250,25 +257,17 @@ func (l *Loop[E]) Serve(ln transport.Listener, service protocol.PPID) {
 }
 
 func (l *Loop[E]) accept(ln transport.Listener, service protocol.PPID) {
-	const maxPause = time.Second
-	pause := 5 * time.Millisecond
+	pause := firstPause
 	for {
 		assoc, err := ln.Accept(l.ctx)
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil {
-				return
-			}
 			// Out of descriptors or the like: it passes.
-			l.cfg.Logger.Warn("cannot accept an association", "err", err, "pause", pause)
-			select {
-			case <-time.After(pause):
-			case <-l.ctx.Done():
+			if !l.outlast("cannot accept an association", err, &pause) {
 				return
 			}
-			pause = min(2*pause, maxPause)
 			continue
 		}
-		pause = 5 * time.Millisecond
+		pause = firstPause
 		l.mu.Lock()
 		if l.closed {
 			l.mu.Unlock()
@@ -279,6 +278,28 @@ func (l *Loop[E]) accept(ln transport.Listener, service protocol.PPID) {
 		l.up(l.accepted, service, assoc)
 		l.mu.Unlock()
 	}
+}
+
+// firstPause and maxPause bound the pause after an error that passes.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// outlast waits after an error of what the loop listens to, longer each time. It reports
+// false when that, or the loop, has been closed.
+func (l *Loop[E]) outlast(what string, err error, pause *time.Duration) bool {
+	if errors.Is(err, net.ErrClosed) || l.ctx.Err() != nil {
+		return false
+	}
+	l.cfg.Logger.Warn(what, "err", err, "pause", *pause)
+	select {
+	case <-time.After(*pause):
+	case <-l.ctx.Done():
+		return false
+	}
+	*pause = min(2**pause, maxPause)
+	return true
 }
 
 // read is the goroutine of one association: it hands its messages to the engine
@@ -327,12 +348,15 @@ func (l *Loop[E]) stop(end func(*link)) error {
 	for _, k := range l.links {
 		l.wg.Go(func() { end(k) })
 	}
-	listeners := l.listeners
+	listeners, groups := l.listeners, l.groups
 	l.mu.Unlock()
 
 	var errs []error
 	for _, ln := range listeners {
 		errs = append(errs, ln.Close())
+	}
+	for _, g := range groups {
+		errs = append(errs, g.Close())
 	}
 	l.wg.Wait()
 	return errors.Join(errs...)
