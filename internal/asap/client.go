@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -27,7 +28,10 @@ import (
 type ClientConfig struct {
 	// Registrars lists the addresses of the registrars that are known now.
 	Registrars func(now time.Time) []protocol.TransportAddr
-	Rand       *rand.Rand
+	// Announced takes what a registrar has announced, from an address, into that list. It
+	// returns the addresses that were not there; the message is valid during the call only.
+	Announced func(now time.Time, m *wire.ServerAnnounce, from netip.AddrPort) (added []protocol.TransportAddr)
+	Rand      *rand.Rand
 
 	RequestTimeout        time.Duration // how long a request may wait for a registrar
 	ResponseTimeout       time.Duration // T1-ENRPrequest, T2-registration, T3-deregistration

@@ -48,6 +48,7 @@ func newClientTest(t testing.TB, hosts ...string) *clientTest {
 	}
 	c.Client = asap.NewClient(asap.ClientConfig{
 		Registrars:            func(time.Time) []protocol.TransportAddr { return c.registrars },
+		Announced:             c.handleAnnounce,
 		Rand:                  rand.New(rand.NewPCG(1, 2)),
 		RequestTimeout:        requestTimeout,
 		ResponseTimeout:       responseTimeout,
@@ -57,6 +58,16 @@ func newClientTest(t testing.TB, hosts ...string) *clientTest {
 		MaxHuntTimeout:        maxHuntTimeout,
 	})
 	return c
+}
+
+// handleAnnounce stands for the list of registrars, which takes the source of an announce.
+func (c *clientTest) handleAnnounce(_ time.Time, _ *wire.ServerAnnounce, from netip.AddrPort) []protocol.TransportAddr {
+	to := at(from.Addr().String())
+	if slices.ContainsFunc(c.registrars, to.Equal) {
+		return nil
+	}
+	c.registrars = append(c.registrars, to)
+	return []protocol.TransportAddr{to}
 }
 
 // at is a registrar's address.

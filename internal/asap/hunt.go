@@ -9,6 +9,7 @@ import (
 
 	"github.com/rserpool/rsp/internal/effect"
 	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/wire"
 )
 
 // huntState is where the search for a home registrar stands.
@@ -177,6 +178,31 @@ func (c *Client) advanceHunt(now time.Time) {
 	}
 	c.stopDialing()
 	c.startRound(now)
+}
+
+// HandleDatagram takes a registrar's announce. One that is new is tried at once, if a hunt
+// has room for it.
+func (c *Client) HandleDatagram(now time.Time, _ protocol.PPID, from netip.AddrPort, data []byte) {
+	m, err := c.decoder.ASAP(data)
+	if err != nil {
+		return // anybody can send anything to the group
+	}
+	announce, ok := m.(*wire.ServerAnnounce)
+	if !ok {
+		return
+	}
+	added := c.cfg.Announced(now, announce, from)
+	h := &c.hunt
+	switch {
+	case len(added) == 0 || h.state != hunting:
+	case len(h.dialing) == 0: // it pauses
+		c.startRound(now)
+	default:
+		h.candidates = slices.Concat(added, h.candidates)
+		for range min(len(added), maxParallel-len(h.dialing)) {
+			c.dialNext()
+		}
+	}
 }
 
 // HandleUp takes an association that is up: one of the hunt's, or one that a

@@ -25,6 +25,9 @@ const (
 	Close
 	// Abort: end Assoc at once, so that the peer sees a loss. The engine forgets it too.
 	Abort
+	// Announce: send Data as one datagram to the multicast groups of the service PPID. Where
+	// there is none, nobody hears it.
+	Announce
 	// Tell: hand Event to the owner of the loop.
 	Tell
 )
@@ -55,9 +58,19 @@ type Appender interface{ AppendTo(b []byte) []byte }
 
 // Send queues m for an association.
 func (q *Queue) Send(to AssocID, ppid protocol.PPID, m Appender) {
+	q.effects = append(q.effects, Effect{Kind: Send, Assoc: to, PPID: ppid, Data: q.write(m)})
+}
+
+// Announce queues m for the multicast groups of a service, which is ASAP or ENRP.
+func (q *Queue) Announce(service protocol.PPID, m Appender) {
+	q.effects = append(q.effects, Effect{Kind: Announce, PPID: service, Data: q.write(m)})
+}
+
+// write appends m to the data of all messages, of which it returns m's part.
+func (q *Queue) write(m Appender) []byte {
 	start := len(q.data)
 	q.data = m.AppendTo(q.data)
-	q.effects = append(q.effects, Effect{Kind: Send, Assoc: to, PPID: ppid, Data: q.data[start:len(q.data):len(q.data)]})
+	return q.data[start:len(q.data):len(q.data)]
 }
 
 // dialedBit tells associations that an engine dials from those that a loop

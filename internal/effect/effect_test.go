@@ -41,11 +41,13 @@ func TestQueueKeepsOrder(t *testing.T) {
 		q.Close(1)
 		want(t, &q, effect.Effect{Kind: effect.Send, Assoc: 1, PPID: protocol.PPIDASAP, Data: []byte("one")})
 		q.Abort(2)
+		q.Announce(protocol.PPIDENRP, text("three"))
 		q.Tell("event")
 		want(t, &q, effect.Effect{Kind: effect.Dial, Assoc: id, PPID: protocol.PPIDASAP, To: to})
 		want(t, &q, effect.Effect{Kind: effect.Send, Assoc: 2, PPID: protocol.PPIDENRP, Data: []byte("two")})
 		want(t, &q, effect.Effect{Kind: effect.Close, Assoc: 1})
 		want(t, &q, effect.Effect{Kind: effect.Abort, Assoc: 2})
+		want(t, &q, effect.Effect{Kind: effect.Announce, PPID: protocol.PPIDENRP, Data: []byte("three")})
 		want(t, &q, effect.Effect{Kind: effect.Tell, Event: "event"})
 		wantNone(t, &q)
 	}

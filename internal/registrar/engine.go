@@ -21,6 +21,7 @@
 package registrar
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/rserpool/rsp/internal/asap"
@@ -78,6 +79,10 @@ func (e *Engine) HandleMessage(now time.Time, id effect.AssocID, ppid protocol.P
 func (e *Engine) HandleLost(now time.Time, id effect.AssocID, err error) {
 	e.home.HandleLost(now, id, err)
 }
+
+// HandleDatagram implements loop.Engine. Announces of other registrars are for those who
+// look for one.
+func (e *Engine) HandleDatagram(time.Time, protocol.PPID, netip.AddrPort, []byte) {}
 
 // Advance implements loop.Engine.
 func (e *Engine) Advance(now time.Time) { e.home.Advance(now) }

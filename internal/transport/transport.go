@@ -10,6 +10,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -84,6 +85,19 @@ type Assoc interface {
 	RemoteAddr() protocol.TransportAddr
 	// MaxMessage is the longest message that Send takes, in bytes.
 	MaxMessage() int
+}
+
+// Group is a multicast group that has been joined (RFC 5352 section 3.6, RFC 5353 section
+// 3.1). Its methods may be called by several goroutines at once.
+type Group interface {
+	// Send sends b as one datagram to the group, by each of its interfaces. It fails when none
+	// takes it; who of the group gets it, nobody knows.
+	Send(b []byte) error
+	// Recv waits for the next datagram to the group, our own included, copies what fits into b,
+	// and tells where it came from. Errors pass, but after Close they match net.ErrClosed.
+	Recv(b []byte) (n int, from netip.AddrPort, err error)
+	// Close leaves the group and unblocks Recv.
+	Close() error
 }
 
 // SendInfo goes with a message that is sent.
