@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -54,10 +53,6 @@ func (e *engine) HandleMessage(_ time.Time, id effect.AssocID, ppid protocol.PPI
 func (e *engine) HandleLost(_ time.Time, _ effect.AssocID, err error) {
 	e.calls = append(e.calls, "lost")
 	e.lost = append(e.lost, err)
-}
-
-func (e *engine) HandleDatagram(_ time.Time, service protocol.PPID, from netip.AddrPort, data []byte) {
-	e.calls = append(e.calls, fmt.Sprintf("datagram %d %v %s", service, from, data))
 }
 
 func (e *engine) HandleDatagram(_ time.Time, service protocol.PPID, from netip.AddrPort, data []byte) {
