@@ -54,10 +54,11 @@ type Home struct {
 	effects *effect.Queue
 	stats   HomeStats
 
-	decoder wire.Decoder
-	assocs  map[effect.AssocID]*homeAssoc
-	idle    list.List  // of *homeAssoc, the longest silent first
-	watches watchQueue // of every PE registered here, the earliest deadline first
+	decoder   wire.Decoder
+	assocs    map[effect.AssocID]*homeAssoc
+	adoptions map[effect.AssocID]*adoption // being dialed
+	idle      list.List                    // of *homeAssoc, the longest silent first
+	watches   watchQueue                   // of every PE registered here, the earliest deadline first
 
 	// Memory that is used again for every answer.
 	addrs    []netip.Addr
@@ -91,10 +92,11 @@ const maxMalformed = 64
 // effects go to effects.
 func NewHome(cfg HomeConfig, space *Space, effects *effect.Queue) *Home {
 	return &Home{
-		cfg:     cfg,
-		space:   space,
-		effects: effects,
-		assocs:  make(map[effect.AssocID]*homeAssoc),
+		cfg:       cfg,
+		space:     space,
+		effects:   effects,
+		assocs:    make(map[effect.AssocID]*homeAssoc),
+		adoptions: make(map[effect.AssocID]*adoption),
 	}
 }
 
@@ -106,6 +108,14 @@ func (h *Home) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, re
 	a := &homeAssoc{id: id, remote: remote, lastHeard: now}
 	a.idle = h.idle.PushBack(a)
 	h.assocs[id] = a
+	if visited := h.adoptions[id]; visited != nil {
+		h.visit(now, a, visited)
+	}
+}
+
+// Knows reports whether an association, or one being dialed, is the Home's.
+func (h *Home) Knows(id effect.AssocID) bool {
+	return h.assocs[id] != nil || h.adoptions[id] != nil
 }
 
 // HandleLost removes every PE that was registered over an association which has
@@ -113,6 +123,8 @@ func (h *Home) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, re
 func (h *Home) HandleLost(_ time.Time, id effect.AssocID, _ error) {
 	if a := h.assocs[id]; a != nil {
 		h.forget(a)
+	} else if h.adoptions[id] != nil {
+		h.failVisit(id)
 	}
 }
 

@@ -71,7 +71,9 @@ func (h *Home) watchExpired(now time.Time, el *Element) {
 	}
 	a := el.Value.assoc
 	h.lose(el, handlespace.KeepAliveLost)
-	h.abort(a)
+	if a != nil { // else it could not even be visited
+		h.abort(a)
+	}
 }
 
 // spread varies an interval by an eighth to either side: keep-alives of PEs that came
@@ -108,7 +110,7 @@ func (h *Home) handleUnreachable(now time.Time, m *wire.EndpointUnreachable) {
 	switch {
 	case el.Value.reports >= h.cfg.MaxBadPEReports:
 		h.lose(el, handlespace.ReportedUnreachable)
-	case el.Value.state == watchQuiet:
+	case el.Value.state == watchQuiet && el.Value.assoc != nil: // ours
 		h.becomeAsked(now, el)
 	}
 }
@@ -119,14 +121,23 @@ type watchQueue []*Element
 // set gives el a new deadline, and a place if it has none.
 func (q *watchQueue) set(el *Element, deadline time.Time) {
 	el.Value.deadline = deadline
-	if w := &el.Value; w.position < len(*q) && (*q)[w.position] == el {
-		heap.Fix(q, w.position)
+	if q.has(el) {
+		heap.Fix(q, el.Value.position)
 		return
 	}
 	heap.Push(q, el)
 }
 
-func (q *watchQueue) remove(el *Element) { heap.Remove(q, el.Value.position) }
+// remove takes el out, if it is there: other registrars' PEs are not.
+func (q *watchQueue) remove(el *Element) {
+	if q.has(el) {
+		heap.Remove(q, el.Value.position)
+	}
+}
+
+func (q watchQueue) has(el *Element) bool {
+	return el.Value.position < len(q) && q[el.Value.position] == el
+}
 
 func (q watchQueue) Len() int { return len(q) }
 

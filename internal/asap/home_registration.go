@@ -125,10 +125,9 @@ func (h *Home) detach(el *Element) {
 	w.assoc = nil
 }
 
-// remove ends the registration of el, one of our own.
+// remove ends the registration of el.
 func (h *Home) remove(el *Element, reason handlespace.Reason) {
-	h.detach(el)
-	h.watches.remove(el)
+	h.Release(el)
 	h.space.Remove(el.Handle, el.ID, reason)
 }
 
@@ -144,6 +143,8 @@ func (h *Home) lose(el *Element, reason handlespace.Reason) {
 func (h *Home) handleDeregistration(a *homeAssoc, m *wire.Deregistration) {
 	h.stats.Deregistrations++
 	if el := h.space.Get(m.Handle, m.ID); el != nil {
+		// Peers believe in its end only from its home.
+		h.space.SetHome(el, h.cfg.ID, handlespace.Registered)
 		h.remove(el, handlespace.Deregistered)
 	}
 	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID}
