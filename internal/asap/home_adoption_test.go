@@ -40,7 +40,7 @@ func homeCall(id protocol.PEID) *wire.EndpointKeepAlive {
 }
 
 // RFC 5353 section 3.5.2: "send a point-to-point ASAP_ENDPOINT_KEEP_ALIVE message, with the
-// 'H' flag set to '1', to each PE in the list".
+// 'H' flag set to '1', to each of the PEs".
 func TestAdoptVisitsEveryPE(t *testing.T) {
 	h := newHomeTest(t)
 	id := h.takeOver(1, 2)
