@@ -110,7 +110,9 @@ func (w *world) call() {
 		}
 	case 3, 4:
 		w.Register(w.now, pool, element(id))
-		w.pes[id] = w.pes[id]
+		if _, known := w.pes[id]; !known {
+			w.pes[id] = false
+		}
 	case 5:
 		if _, ok := w.pes[id]; ok {
 			w.pes[id] = true
