@@ -60,6 +60,10 @@ type RegistrarConfig struct {
 	// MaxIncrement is how many PEs of a resolution count as selected, so that the
 	// next one starts behind them; policies that draw PEs at random have no use for it. Default: 1.
 	MaxIncrement int
+	// MaxHRRate and MaxEURate are how many handle resolutions and how many failure
+	// reports a second one PU may send. A resolution beyond that is answered as if the pool were
+	// unknown, a report is passed over. Default: unlimited.
+	MaxHRRate, MaxEURate float64
 	// MinAddressScope is how far a PE's addresses must reach; others are not
 	// registered. Default: ScopeLoopback.
 	MinAddressScope AddressScope
@@ -102,6 +106,11 @@ func (c *RegistrarConfig) validate() error {
 	} {
 		if interval < 0 {
 			return fmt.Errorf("%s must not be negative, as %v is", name, interval)
+		}
+	}
+	for name, rate := range map[string]float64{"MaxHRRate": c.MaxHRRate, "MaxEURate": c.MaxEURate} {
+		if !(rate >= 0) {
+			return fmt.Errorf("%s must not be negative, as %v is", name, rate)
 		}
 	}
 	for name, limit := range map[string]int{
@@ -160,6 +169,8 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 			EndpointKeepAliveTimeoutInterval:      c.EndpointKeepAliveTimeoutInterval,
 			MaxBadPEReports:                       c.MaxBadPEReports,
 			MaxHResItems:                          c.MaxHResItems,
+			MaxHRRate:                             c.MaxHRRate,
+			MaxEURate:                             c.MaxEURate,
 			MinAddressScope:                       c.MinAddressScope,
 			MaxElements:                           c.MaxElements,
 			AutoClose:                             c.AutoClose,

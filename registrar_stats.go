@@ -18,6 +18,7 @@ type RegistrarStats struct {
 	Resolutions     uint64 // answered, UnknownPools among them
 	UnknownPools    uint64 // resolutions of pools that the registrar does not have
 	FailureReports  uint64 // about PEs that the registrar has
+	Refused         uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate
 	KeepAlives      uint64 // sent
 	KeepAliveAcks   uint64 // received in time
 	Malformed       uint64 // messages that could not be read
@@ -40,6 +41,7 @@ func (r *Registrar) Stats() RegistrarStats {
 			Resolutions:     s.Resolutions,
 			UnknownPools:    s.UnknownPools,
 			FailureReports:  s.FailureReports,
+			Refused:         s.Refused,
 			KeepAlives:      s.KeepAlives,
 			KeepAliveAcks:   s.KeepAliveAcks,
 			Malformed:       s.Malformed,

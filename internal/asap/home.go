@@ -24,6 +24,7 @@ type HomeConfig struct {
 	MaxHResItems                          int            // how many PEs an answer lists where the PU names no number
 	MinAddressScope                       protocol.Scope // of a PE's addresses
 	MaxElements                           int            // how many PEs may be registered
+	MaxHRRate, MaxEURate                  float64        // resolutions and failure reports a second of one association; 0: unlimited
 	AutoClose                             time.Duration  // after which silence an association without a PE is closed
 }
 
@@ -39,6 +40,7 @@ type HomeStats struct {
 	KeepAlives      uint64 // sent
 	KeepAliveAcks   uint64 // received in time
 	Lost            uint64 // PEs that were removed without having asked for it
+	Refused         uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate
 	Malformed       uint64 // messages that could not be read
 	Ignored         uint64 // messages that are not for a registrar, or say nothing new
 	WrongPPIDs      uint64 // messages that are not ASAP's
@@ -82,6 +84,8 @@ type homeAssoc struct {
 	lastHeard time.Time
 	idle      *list.Element // its place in Home.idle
 	malformed int           // errors reported since its last good message
+
+	resolutions, reports rate
 }
 
 // maxMalformed is how many errors are reported to an association that sends no good
@@ -156,11 +160,11 @@ func (h *Home) handle(now time.Time, a *homeAssoc, m wire.Message) {
 	case *wire.Deregistration:
 		h.handleDeregistration(a, m)
 	case *wire.HandleResolution:
-		h.handleResolution(a, m)
+		h.handleResolution(now, a, m)
 	case *wire.EndpointKeepAliveAck:
 		h.handleKeepAliveAck(now, a, m)
 	case *wire.EndpointUnreachable:
-		h.handleUnreachable(now, m)
+		h.handleUnreachable(now, a, m)
 	default:
 		// What registrars send, what sessions carry, and ASAP_ERROR.
 		h.stats.Ignored++

@@ -98,11 +98,15 @@ func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointK
 
 // handleUnreachable counts a report, and has the PE prove that it lives (RFC 5352 section
 // 3.5). Like RSPLIB it removes the PE when the reports reach MaxBadPEReports, not
-// when they exceed it. Nobody gets an answer.
-func (h *Home) handleUnreachable(now time.Time, m *wire.EndpointUnreachable) {
+// when they exceed it. Nobody gets an answer, nor who reports more often than MaxEURate.
+func (h *Home) handleUnreachable(now time.Time, a *homeAssoc, m *wire.EndpointUnreachable) {
 	el := h.space.Get(m.Handle, m.ID)
 	if el == nil {
 		h.stats.Ignored++
+		return
+	}
+	if !a.reports.allow(now, h.cfg.MaxEURate) {
+		h.stats.Refused++
 		return
 	}
 	h.stats.FailureReports++

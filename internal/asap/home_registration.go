@@ -64,9 +64,6 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	if refused, ok := errors.AsType[*handlespace.InconsistentError](err); ok {
 		return refused.Cause
 	}
-	if change != handlespace.Unchanged {
-		h.encode(el)
-	}
 	if change == handlespace.Added {
 		h.stats.Registrations++
 		el.Value.Since = now

@@ -1,6 +1,8 @@
 package asap
 
 import (
+	"time"
+
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/wire"
 )
@@ -15,8 +17,13 @@ const (
 
 // handleResolution answers with PEs that the pool's policy selects (RFC 5352 section 3.3). The
 // S bit, which asks for updates from then on, is ignored; the answer's A bit says so.
-func (h *Home) handleResolution(a *homeAssoc, m *wire.HandleResolution) {
+func (h *Home) handleResolution(now time.Time, a *homeAssoc, m *wire.HandleResolution) {
 	h.stats.Resolutions++
+	if !a.resolutions.allow(now, h.cfg.MaxHRRate) {
+		h.stats.Refused++
+		h.answerUnknownPool(a, m.Handle)
+		return
+	}
 	n := h.cfg.MaxHResItems
 	if m.Items != 0 {
 		n = int(min(m.Items, maxItems))
@@ -26,17 +33,26 @@ func (h *Home) handleResolution(a *homeAssoc, m *wire.HandleResolution) {
 		// An answer without any PE cannot be written, so that a pool whose weights are
 		// all 0 is as good as none.
 		h.stats.UnknownPools++
-		h.answers.unknownPool = wire.HandleResolutionResponse{Handle: m.Handle, Causes: h.causes(protocol.CauseUnknownPoolHandle, nil)}
-		h.effects.Send(a.id, protocol.PPIDASAP, &h.answers.unknownPool)
+		h.answerUnknownPool(a, m.Handle)
 		return
+	}
+	for _, el := range h.selected {
+		if len(el.Param) == 0 { // it has changed since the last answer
+			h.encode(el)
+		}
 	}
 	answer := &h.answers.resolution
 	answer.fill(h.selected)
 	h.effects.Send(a.id, protocol.PPIDASAP, answer)
 }
 
-// resolution is an ASAP_HANDLE_RESOLUTION_RESPONSE of PE parameters that were encoded when
-// the PEs registered. Its policy is that of the first PE, with its values, as RSPLIB
+func (h *Home) answerUnknownPool(a *homeAssoc, handle protocol.PoolHandle) {
+	h.answers.unknownPool = wire.HandleResolutionResponse{Handle: handle, Causes: h.causes(protocol.CauseUnknownPoolHandle, nil)}
+	h.effects.Send(a.id, protocol.PPIDASAP, &h.answers.unknownPool)
+}
+
+// resolution is an ASAP_HANDLE_RESOLUTION_RESPONSE of PE parameters that are encoded once
+// for each change of a PE. Its policy is that of the first PE, with its values, as RSPLIB
 // sends it and expects it.
 type resolution struct {
 	handle protocol.PoolHandle

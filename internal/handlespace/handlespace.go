@@ -45,8 +45,8 @@ type Space[V any] struct {
 type Element[V any] struct {
 	Handle protocol.PoolHandle
 	protocol.PoolElement
-	// Param is the PE parameter as its owner encoded it, to be copied into answers.
-	// The Space neither reads nor writes it, so that it is stale when a Change is told.
+	// Param is the PE parameter as its user encoded it, to be copied into answers. The
+	// Space empties it, memory kept, whenever the PE changes.
 	Param []byte
 	Value V
 
@@ -209,6 +209,7 @@ func (el *Element[V]) take(pe protocol.PoolElement) {
 		}
 	}
 	el.PoolElement, el.User, el.ASAP = pe, user, asap
+	el.Param = el.Param[:0]
 }
 
 // Remove removes a PE, and its pool when it was the last one; it reports whether
@@ -239,6 +240,7 @@ func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reaso
 		return
 	}
 	s.moveHome(el, registrar)
+	el.Param = el.Param[:0]
 	s.tell(Change[V]{HomeChanged, reason, el, oldHome})
 }
 
