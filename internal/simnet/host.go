@@ -57,6 +57,7 @@ func (h *Host) Addrs() []netip.Addr { return slices.Clone(h.addrs) }
 func (h *Host) Kill() {
 	h.net.mu.Lock()
 	h.dead = true
+	h.leaveGroups()
 	ends, listeners := h.everything()
 	h.net.updatePaths(h)
 	h.net.mu.Unlock()
@@ -73,6 +74,7 @@ func (h *Host) Kill() {
 // be used again at once.
 func (h *Host) Crash() {
 	h.net.mu.Lock()
+	h.leaveGroups()
 	ends, listeners := h.everything()
 	h.net.mu.Unlock()
 	for _, l := range listeners {

@@ -26,11 +26,14 @@
 //   - An association is up for its acceptor after 3 and for its dialer after 4 latencies
 //     (the handshake of RFC 4960 section 5.1). Dial asks each address in turn, and the
 //     next one after RTOInitial, doubled each time, without an answer.
+//   - A datagram to a multicast group leaves from each address of its host. It arrives after
+//     Config.Latency, also at the host itself, or never when it is lost or its way is cut.
 package simnet
 
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -66,6 +69,9 @@ type Network struct {
 	hosts map[netip.Addr]*Host
 	cuts  map[link]bool
 	ends  uint64 // made until now
+
+	groups       []*Group   // joined, in the order of their joining
+	datagramLoss *rand.Rand // draws the losses of datagrams
 }
 
 // link is the way between two addresses, the smaller one first.
@@ -80,7 +86,12 @@ func linkOf(a, b netip.Addr) link {
 
 // New makes a network without hosts.
 func New(config Config) *Network {
-	return &Network{config: config, hosts: make(map[netip.Addr]*Host), cuts: make(map[link]bool)}
+	return &Network{
+		config:       config,
+		hosts:        make(map[netip.Addr]*Host),
+		cuts:         make(map[link]bool),
+		datagramLoss: rand.New(rand.NewPCG(config.Seed, 0)),
+	}
 }
 
 // Default is the network of this process alone: the host 127.0.0.1, without latency and
