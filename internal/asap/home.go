@@ -51,6 +51,11 @@ type HomeStats struct {
 // that it is given, and queues what is to be done. The registrar calls it; see
 // loop.Engine for the calls.
 type Home struct {
+	// Registered, if set, is called whenever a PE has registered here, anew or again, or
+	// has answered to being adopted: the peers are to be told (RFC 5353 section 3.3.1), before the PE
+	// gets its answer. Set it before the first call.
+	Registered func(now time.Time, el *Element)
+
 	cfg     HomeConfig
 	space   *Space
 	effects *effect.Queue
@@ -158,7 +163,7 @@ func (h *Home) handle(now time.Time, a *homeAssoc, m wire.Message) {
 	case *wire.Registration:
 		h.handleRegistration(now, a, m)
 	case *wire.Deregistration:
-		h.handleDeregistration(a, m)
+		h.handleDeregistration(now, a, m)
 	case *wire.HandleResolution:
 		h.handleResolution(now, a, m)
 	case *wire.EndpointKeepAliveAck:

@@ -25,6 +25,7 @@ type adoption struct {
 // Adopt makes the registrar known to el as its new home. The caller has made it el's
 // home in the handlespace.
 func (h *Home) Adopt(now time.Time, el *Element) {
+	el.Value.adopted = true
 	if el.Value.assoc != nil {
 		h.askAdopted(now, el)
 		return

@@ -56,8 +56,16 @@ func TestAdoptVisitsEveryPE(t *testing.T) {
 func TestAdoptedPEIsWatched(t *testing.T) {
 	h := newHomeTest(t)
 	id := h.takeOver(1)
+	var confirmed []protocol.PEID
+	h.Registered = func(_ time.Time, el *Element) { confirmed = append(confirmed, el.ID) }
 	h.up(id, "10.0.0.4")
-	h.receive(id, &wire.EndpointKeepAliveAck{Handle: "Echo", ID: 1})
+	for range 2 {
+		h.receive(id, &wire.EndpointKeepAliveAck{Handle: "Echo", ID: 1})
+		h.advance(5700 * time.Millisecond) // the next keep-alive
+	}
+	if len(confirmed) != 1 || confirmed[0] != 1 {
+		t.Errorf("confirmed are %v, want PE 1 once", confirmed)
+	}
 	h.drain()
 	h.HandleLost(h.now, id, io.EOF)
 	h.wantChanges("its association ends", "removed Echo/1 (association lost)")

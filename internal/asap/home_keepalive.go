@@ -38,6 +38,7 @@ type Watch struct {
 	assoc    *homeAssoc // that it is registered over
 	slot     int        // in assoc.elements
 	reports  int        // ENDPOINT_UNREACHABLE received about it
+	adopted  bool       // ours by a takeover, and not yet by the PE's own word
 }
 
 type watchState uint8
@@ -94,6 +95,9 @@ func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointK
 	}
 	h.stats.KeepAliveAcks++
 	h.becomeQuiet(now, el)
+	if el.Value.adopted {
+		h.confirm(now, el)
+	}
 }
 
 // handleUnreachable counts a report, and has the PE prove that it lives (RFC 5352 section

@@ -72,7 +72,16 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	}
 	h.attach(el, a)
 	h.becomeQuiet(now, el)
+	h.confirm(now, el)
 	return 0
+}
+
+// confirm tells of a PE that has said itself that it is ours.
+func (h *Home) confirm(now time.Time, el *Element) {
+	el.Value.adopted = false
+	if h.Registered != nil {
+		h.Registered(now, el)
+	}
 }
 
 // usable returns those addresses of a user transport that the association proves to be the
@@ -137,11 +146,14 @@ func (h *Home) lose(el *Element, reason handlespace.Reason) {
 // handleDeregistration follows RFC 5352 section 3.2: what is not there is gone, and that
 // is success. As with RSPLIB any association may ask; handle and identifier are the
 // proof of identity.
-func (h *Home) handleDeregistration(a *homeAssoc, m *wire.Deregistration) {
+func (h *Home) handleDeregistration(now time.Time, a *homeAssoc, m *wire.Deregistration) {
 	h.stats.Deregistrations++
 	if el := h.space.Get(m.Handle, m.ID); el != nil {
-		// Peers believe in its end only from its home.
-		h.space.SetHome(el, h.cfg.ID, handlespace.Registered)
+		if el.Home != h.cfg.ID {
+			// Peers believe in its end only from its home.
+			h.space.SetHome(el, h.cfg.ID, handlespace.Registered)
+			h.confirm(now, el)
+		}
 		h.remove(el, handlespace.Deregistered)
 	}
 	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID}
