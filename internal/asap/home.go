@@ -26,6 +26,7 @@ type HomeConfig struct {
 	MaxElements                           int            // how many PEs may be registered
 	MaxHRRate, MaxEURate                  float64        // resolutions and failure reports a second of one association; 0: unlimited
 	AutoClose                             time.Duration  // after which silence an association without a PE is closed
+	ServerAnnounceCycle                   time.Duration  // between announcements, give or take an eighth
 }
 
 // HomeStats counts what a Home has done since its start.
@@ -65,7 +66,10 @@ type Home struct {
 	assocs    map[effect.AssocID]*homeAssoc
 	adoptions map[effect.AssocID]*adoption // being dialed
 	idle      list.List                    // of *homeAssoc, the longest silent first
-	watches   watchQueue                   // of every PE registered here, the earliest deadline first
+
+	t6Serverannounce time.Time // zero before StartAnnouncing
+
+	watches watchQueue // of every PE registered here, the earliest deadline first
 
 	// Memory that is used again for every answer.
 	addrs    []netip.Addr
@@ -246,9 +250,9 @@ func (h *Home) forget(a *homeAssoc) {
 
 // Deadline is when Advance has something to do; zero: never.
 func (h *Home) Deadline() time.Time {
-	var d time.Time
+	d := h.t6Serverannounce
 	if len(h.watches) > 0 {
-		d = h.watches[0].Value.deadline
+		d = earliest(d, h.watches[0].Value.deadline)
 	}
 	if front := h.idle.Front(); front != nil {
 		d = earliest(d, front.Value.(*homeAssoc).lastHeard.Add(h.cfg.AutoClose))
@@ -256,9 +260,12 @@ func (h *Home) Deadline() time.Time {
 	return d
 }
 
-// Advance does what is due: keep-alives and their timeouts, and the end of idle
-// associations.
+// Advance does what is due: announcements, keep-alives and their timeouts, and the end of
+// idle associations.
 func (h *Home) Advance(now time.Time) {
+	if !h.t6Serverannounce.IsZero() && !h.t6Serverannounce.After(now) {
+		h.announce(now)
+	}
 	for len(h.watches) > 0 && !h.watches[0].Value.deadline.After(now) {
 		h.watchExpired(now, h.watches[0])
 	}
