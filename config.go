@@ -17,9 +17,17 @@ import (
 // value of each field means its default.
 type Config struct {
 	// Registrars are the addresses of registrars, "host:port". Default: those of the
-	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863. Names are
-	// looked up once, by NewEndpoint.
+	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863 beside
+	// those that announce themselves. Names are looked up once, by NewEndpoint.
 	Registrars []string
+	// Announce is the multicast group by which registrars announce themselves: "auto" is
+	// RSPLIB's, 239.0.0.50:3863, "off" none, anything else an "address:port" like
+	// "[ff05::133]:3863". Where it cannot be joined, that is logged and no error. Default: off if Registrars or
+	// RSP_REGISTRARS say which ones to use, else auto.
+	Announce string
+	// AnnounceInterfaces are the names of the network interfaces to hear announces from.
+	// Default: all.
+	AnnounceInterfaces []string
 	// Network carries all associations. Default: Auto.
 	Network Network
 	// Logger takes what happens. Default: nothing is logged.
@@ -35,6 +43,9 @@ type Config struct {
 	// RegistrarConnectTimeout bounds one round of the search for a registrar
 	// (T5-Serverhunt). Default: 7.5 s.
 	RegistrarConnectTimeout time.Duration
+	// RegistrarAnnounceTimeout is how long a registrar is remembered after its last announce
+	// (T7-ENRPoutdate). Default: 5 s.
+	RegistrarAnnounceTimeout time.Duration
 	// RegistrarRequestTimeout is how long a request may wait for a registrar to be
 	// found. Default: 3 s.
 	RegistrarRequestTimeout time.Duration
@@ -92,15 +103,19 @@ func (c *Config) withDefaults() Config {
 	if c != nil {
 		d = *c
 	}
+	if env := os.Getenv(registrarsEnv); len(d.Registrars) == 0 && env != "" {
+		d.Registrars = strings.Split(env, ",")
+	}
 	if len(d.Registrars) == 0 {
 		d.Registrars = []string{"localhost:3863"}
-		if env := os.Getenv(registrarsEnv); env != "" {
-			d.Registrars = strings.Split(env, ",")
-		}
+		orDefault(&d.Announce, "auto")
 	}
+	orDefault(&d.Announce, "off")
 	d.Registrars = slices.Clone(d.Registrars)
+	d.AnnounceInterfaces = slices.Clone(d.AnnounceInterfaces)
 	d.Logger = loggerOr(d.Logger)
 	orDefault(&d.ReregistrationInterval, 30*time.Second)
+	orDefault(&d.RegistrarAnnounceTimeout, 5*time.Second)
 	orDefault(&d.RegistrarConnectTimeout, 7500*time.Millisecond)
 	orDefault(&d.RegistrarRequestTimeout, 3*time.Second)
 	orDefault(&d.RegistrarResponseTimeout, 3*time.Second)
@@ -115,6 +130,7 @@ func (c *Config) validate() error {
 	}{
 		{"StaleCache", c.StaleCache},
 		{"ReregistrationInterval", c.ReregistrationInterval},
+		{"RegistrarAnnounceTimeout", c.RegistrarAnnounceTimeout},
 		{"RegistrarConnectTimeout", c.RegistrarConnectTimeout},
 		{"RegistrarRequestTimeout", c.RegistrarRequestTimeout},
 		{"RegistrarResponseTimeout", c.RegistrarResponseTimeout},
@@ -153,14 +169,25 @@ func orDefault[T comparable](field *T, value T) {
 }
 
 // RegisterFlags defines flags for c in fs, by the names of RSPLIB's programs: -registrar=
-// (host:port, may be given several times), -registrarconnecttimeout=, -registrarrequesttimeout=,
-// -registrarresponsetimeout= (milliseconds) and -registrarrequestmaxtrials=.
+// (host:port, may be given several times), -asapannounce= (auto, off or address:port),
+// -registrarannouncetimeout=, -registrarconnecttimeout=, -registrarrequesttimeout=,
+// -registrarresponsetimeout= (milliseconds) and -registrarrequestmaxtrials=; and
+// -asapannounceinterface= (a name, may be given several times).
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	fs.Func("registrar", "`host:port` of a registrar (may be repeated; default localhost:3863)", func(s string) error {
 		if _, _, err := net.SplitHostPort(s); err != nil {
 			return err
 		}
 		c.Registrars = append(c.Registrars, s)
+		return nil
+	})
+	fs.Func("asapannounce", "where registrars announce themselves: auto, off or the `address:port` of a multicast group (default auto without -registrar, else off)", func(s string) error {
+		c.Announce = s
+		_, err := parseGroup(s, asapAnnounces)
+		return err
+	})
+	fs.Func("asapannounceinterface", "`name` of a network interface to hear announces from (may be repeated; default all)", func(s string) error {
+		c.AnnounceInterfaces = append(c.AnnounceInterfaces, s)
 		return nil
 	})
 	milliseconds := func(field *time.Duration, name, what string) {
@@ -173,6 +200,7 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 			return err
 		})
 	}
+	milliseconds(&c.RegistrarAnnounceTimeout, "registrarannouncetimeout", "time for which an announced registrar is remembered (default 5000)")
 	milliseconds(&c.RegistrarConnectTimeout, "registrarconnecttimeout", "time for one round of the search for a registrar (default 7500)")
 	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "time for a request to find a registrar (default 3000)")
 	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "time for a registrar to answer (default 3000)")

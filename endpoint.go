@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/rserpool/rsp/internal/loop"
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/mcast"
 )
 
 // Endpoint is a program's part in one operation scope: its association with a
@@ -25,10 +27,12 @@ type Endpoint struct {
 	log      *slog.Logger
 	events   *eventLog
 	networks []transport.Network // best first
+	group    netip.AddrPort      // of the registrars' announces; not valid: they are not heard
 	options  transport.Options
 	loop     *loop.Loop[*asap.Client]
 	cache    *cache
 
+	hear   sync.Once       // done when announces are heard
 	ctx    context.Context // ends with the Endpoint
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // failovers
@@ -73,17 +77,25 @@ func NewEndpoint(cfg *Config) (*Endpoint, error) {
 }
 
 func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	table, err := newRegistrarTable(ctx, c.Registrars, networks)
+	group, err := parseGroup(c.Announce, asapAnnounces)
 	if err != nil {
-		cancel()
 		return nil, &OpError{Op: "new endpoint", Err: err}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	table := newRegistrarTable(networks, c.RegistrarAnnounceTimeout)
+	if err := table.lookUp(ctx, c.Registrars); err != nil {
+		if !group.IsValid() {
+			cancel()
+			return nil, &OpError{Op: "new endpoint", Err: err}
+		}
+		c.Logger.Warn("only announced registrars are known", "err", err)
 	}
 	e := &Endpoint{
 		cfg:      c,
 		log:      c.Logger,
 		events:   newEventLog(c.Logger),
 		networks: networks,
+		group:    group,
 		options:  c.Association.options(),
 		cache:    newCache(c.StaleCache),
 		ctx:      ctx,
@@ -94,6 +106,7 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 	}
 	client := asap.NewClient(asap.ClientConfig{
 		Registrars:            table.candidates,
+		Announced:             table.handleAnnounce,
 		Rand:                  newRand(),
 		RequestTimeout:        c.RegistrarRequestTimeout,
 		ResponseTimeout:       c.RegistrarResponseTimeout,
@@ -179,6 +192,7 @@ func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.Po
 	if err := e.listen(ctx); err != nil {
 		return err
 	}
+	e.hearAnnounces()
 	key := elementKey{pool, pe.ID}
 	done := make(chan error, 1)
 	busy := false
@@ -256,6 +270,24 @@ func (e *Endpoint) listen(ctx context.Context) error {
 	}
 	e.loop.Do(func(now time.Time, c *asap.Client) { c.Rehome(now) })
 	return nil
+}
+
+// hearAnnounces joins the registrars' multicast group when a registrar is needed first. Without it,
+// the configured registrars are left.
+func (e *Endpoint) hearAnnounces() {
+	e.hear.Do(func() {
+		if !e.group.IsValid() {
+			return
+		}
+		g, err := joinGroup(e.networks, mcast.Config{
+			Group: e.group, Interfaces: e.cfg.AnnounceInterfaces, Logger: e.log,
+		})
+		if err != nil {
+			e.log.Warn("registrars' announces are not heard", "err", err)
+			return
+		}
+		e.loop.Join(g, protocol.PPIDASAP)
+	})
 }
 
 // add makes the Endpoint the owner of a new Socket.

@@ -1,12 +1,15 @@
 package rsp
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 
 	"github.com/rserpool/rsp/internal/simnet"
 	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/mcast"
 	"github.com/rserpool/rsp/internal/transport/sctp"
 	"github.com/rserpool/rsp/internal/transport/tcp"
 )
@@ -67,4 +70,35 @@ func (n Network) transports(log *slog.Logger) ([]transport.Network, error) {
 		return []transport.Network{simnet.Default()}, nil
 	}
 	return nil, fmt.Errorf("unknown network %v", n)
+}
+
+// asapAnnounces is RSPLIB's group for the announces of registrars to PEs and PUs. (RFC
+// 5352 section 9 has 224.0.1.185 and ff0x::133.)
+var asapAnnounces = netip.MustParseAddrPort("239.0.0.50:3863")
+
+// parseGroup reads "auto", "off" or the "address:port" of a multicast group, which is not valid if
+// there is none.
+func parseGroup(s string, auto netip.AddrPort) (netip.AddrPort, error) {
+	switch s {
+	case "auto":
+		return auto, nil
+	case "off":
+		return netip.AddrPort{}, nil
+	}
+	group, err := netip.ParseAddrPort(s)
+	if err == nil && (!group.Addr().IsMulticast() || group.Port() == 0) {
+		err = errors.New("needs a multicast address and a port")
+	}
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("announce group %q: %w", s, err)
+	}
+	return group, nil
+}
+
+// joinGroup joins a multicast group where networks are: on this machine, or in memory.
+func joinGroup(networks []transport.Network, cfg mcast.Config) (transport.Group, error) {
+	if h, ok := networks[0].(*simnet.Host); ok {
+		return h.Join(cfg.Group, cfg.SourcePort)
+	}
+	return mcast.Join(cfg)
 }

@@ -5,24 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/wire"
 )
 
-// registrarTable is the registrars that an Endpoint knows (RFC 5352 section 3.6:
-// "each PU and PE MUST have a configured list of transport addresses of ENRP
-// servers"). It belongs to the owner of the Endpoint's loop.
+// registrarTable is the registrars that an Endpoint knows (RFC 5352 section 3.6: "Each
+// PU and PE manages a list of transport addresses of ENRP servers it knows about"). It belongs to the
+// owner of the Endpoint's loop.
 type registrarTable struct {
-	static []protocol.TransportAddr
+	static    []protocol.TransportAddr
+	announced []announcedRegistrar
+	protocols []protocol.TransportProtocol // that the Endpoint has, best first
+	timeout   time.Duration                // of T7-ENRPoutdate
 }
 
-// newRegistrarTable looks the configured registrars up, for each transport that the
-// Endpoint may reach them by. A name that is not known is an error only if no other
-// registrar is left.
-func newRegistrarTable(ctx context.Context, addresses []string, networks []transport.Network) (*registrarTable, error) {
-	t := &registrarTable{}
+// announcedRegistrar is an address from an announce, until it has not been announced for too long.
+type announcedRegistrar struct {
+	addr          protocol.TransportAddr
+	t7ENRPoutdate time.Time
+}
+
+// maxAnnounced bounds the announced addresses. Anybody can announce anything: those that are
+// known stay, and further ones wait until some are forgotten.
+const maxAnnounced = 64
+
+func newRegistrarTable(networks []transport.Network, timeout time.Duration) *registrarTable {
+	t := &registrarTable{timeout: timeout}
+	for _, n := range networks {
+		t.protocols = append(t.protocols, n.Protocol())
+	}
+	return t
+}
+
+// lookUp adds configured registrars, for each transport that the Endpoint may reach them by. A
+// name that is not known is an error only if no other registrar is left.
+func (t *registrarTable) lookUp(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, address := range addresses {
 		to, err := lookupAddr(ctx, 0, address)
@@ -35,18 +56,76 @@ func newRegistrarTable(ctx context.Context, addresses []string, networks []trans
 		}
 		// A name's addresses need not be one host's, so that each is a candidate of its own.
 		for _, a := range to.Addrs {
-			for _, n := range networks {
-				t.static = append(t.static, protocol.TransportAddr{
-					Protocol: n.Protocol(), Port: to.Port, Addrs: []netip.Addr{a},
-				})
-			}
+			t.static = append(t.static, t.overEach(netip.AddrPortFrom(a, to.Port))...)
 		}
 	}
 	if len(t.static) == 0 {
-		return nil, errors.Join(errs...)
+		return errors.Join(errs...)
 	}
-	return t, nil
+	return nil
+}
+
+// overEach is an address for each transport that the Endpoint has.
+func (t *registrarTable) overEach(at netip.AddrPort) []protocol.TransportAddr {
+	var all []protocol.TransportAddr
+	for _, p := range t.protocols {
+		all = append(all, protocol.TransportAddr{Protocol: p, Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
+	}
+	return all
 }
 
 // candidates lists the registrars that a hunt may try.
-func (t *registrarTable) candidates(time.Time) []protocol.TransportAddr { return t.static }
+func (t *registrarTable) candidates(now time.Time) []protocol.TransportAddr {
+	t.forget(now)
+	all := slices.Clone(t.static)
+	for _, r := range t.announced {
+		all = append(all, r.addr)
+	}
+	return all
+}
+
+// forget drops those whose T7-ENRPoutdate has expired.
+func (t *registrarTable) forget(now time.Time) {
+	t.announced = slices.DeleteFunc(t.announced, func(r announcedRegistrar) bool { return !r.t7ENRPoutdate.After(now) })
+}
+
+// handleAnnounce starts T7-ENRPoutdate for each address of an announce. It returns those that are new.
+func (t *registrarTable) handleAnnounce(now time.Time, m *wire.ServerAnnounce, from netip.AddrPort) (added []protocol.TransportAddr) {
+	t.forget(now)
+	for _, addr := range t.announcedBy(m, from) {
+		if slices.ContainsFunc(t.static, addr.Equal) {
+			continue
+		}
+		i := slices.IndexFunc(t.announced, func(r announcedRegistrar) bool { return r.addr.Equal(addr) })
+		switch {
+		case i >= 0:
+			t.announced[i].t7ENRPoutdate = now.Add(t.timeout)
+		case len(t.announced) < maxAnnounced:
+			t.announced = append(t.announced, announcedRegistrar{addr, now.Add(t.timeout)})
+			added = append(added, addr)
+		}
+	}
+	return added
+}
+
+// announcedBy lists the addresses of an announce that the Endpoint has a transport for. Without any
+// in the message, it is the datagram's source: its port too, as RSPLIB's registrars mean it, where the RFC
+// takes the well-known one. Over which transport, it does not say.
+func (t *registrarTable) announcedBy(m *wire.ServerAnnounce, from netip.AddrPort) (usable []protocol.TransportAddr) {
+	all := m.Transports
+	if len(all) == 0 {
+		all = t.overEach(from)
+	}
+	for _, to := range all {
+		if to.Port == 0 || !slices.Contains(t.protocols, to.Protocol) {
+			continue
+		}
+		addrs := slices.DeleteFunc(slices.Clone(to.Addrs), func(a netip.Addr) bool {
+			return a.IsUnspecified() || a.IsMulticast()
+		})
+		if len(addrs) > 0 {
+			usable = append(usable, protocol.TransportAddr{Protocol: to.Protocol, Port: to.Port, Addrs: addrs})
+		}
+	}
+	return usable
+}

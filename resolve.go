@@ -79,6 +79,7 @@ func (e *unknownPoolError) Is(target error) bool { return target == ErrUnknownPo
 
 // query sends one handle resolution and waits for its end.
 func (e *Endpoint) query(ctx context.Context, pool PoolHandle, n uint32) (asap.Resolved, error) {
+	e.hearAnnounces()
 	answer := make(chan asap.Resolved, 1)
 	var id asap.QueryID
 	if !e.loop.Do(func(now time.Time, c *asap.Client) {
@@ -115,6 +116,7 @@ func (e *Endpoint) ReportFailure(pool PoolHandle, id PEID) error {
 		return &OpError{Op: "report failure", Pool: pool, PE: id, Err: err}
 	}
 	e.cache.remove(pool, id)
+	e.hearAnnounces()
 	if !e.loop.Do(func(now time.Time, c *asap.Client) { c.ReportUnreachable(now, pool, id) }) {
 		return &OpError{Op: "report failure", Pool: pool, PE: id, Err: errEndpointClosed}
 	}
