@@ -135,6 +135,8 @@ type Registrar struct {
 	networks []transport.Network
 	loop     *loop.Loop[*registrar.Engine]
 	events   *eventLog
+	watchers map[*watcher]struct{} // owned by the loop
+	ended    chan struct{}         // closed when the loop has ended
 
 	mu        sync.Mutex
 	started   bool
@@ -160,7 +162,7 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 
 func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
-	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log)}
+	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
 	engine := registrar.New(registrar.Config{
 		Home: asap.HomeConfig{
 			ID:                                    c.ID,
@@ -189,6 +191,7 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 // handleEvent takes what the engine tells; the loop's lock is held.
 func (r *Registrar) handleEvent(event any) {
 	c := event.(registrar.Change)
+	r.feed(c)
 	level, text := describe(c)
 	if !r.events.enabled(level) {
 		return
@@ -336,10 +339,14 @@ func (r *Registrar) Abort() {
 // end stops the loop by stop, which waits for it, then all else.
 func (r *Registrar) end(stop func() error) error {
 	r.mu.Lock()
+	first := !r.closed
 	r.closed = true
 	r.mu.Unlock()
 	err := stop()
 	r.events.stop()
+	if first {
+		close(r.ended)
+	}
 	return err
 }
 
