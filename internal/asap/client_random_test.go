@@ -1,6 +1,7 @@
 package asap_test
 
 import (
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -14,7 +15,7 @@ import (
 )
 
 // TestRandomInputs gives a Client thousands of random sequences of calls, losses, dials
-// that fail, answers of all kinds, garbage and time. Whatever happens:
+// that fail, answers of all kinds, announces, garbage and time. Whatever happens:
 //
 //   - it never opens more than three associations at once (SH1),
 //   - its effects are for associations that there are,
@@ -71,7 +72,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 // step gives the Client one input.
 func (w *world) step() {
-	switch w.rand.IntN(10) {
+	switch w.rand.IntN(11) {
 	case 0, 1:
 		w.call()
 	case 2, 3, 4:
@@ -87,6 +88,8 @@ func (w *world) step() {
 			w.forget(id)
 			w.lose(id)
 		}
+	case 10:
+		w.announce(fmt.Sprint("10.0.0.", 1+w.rand.IntN(9)))
 	}
 }
 

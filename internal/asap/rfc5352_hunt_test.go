@@ -1,6 +1,7 @@
 package asap_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -207,4 +208,98 @@ func TestRehomeWhileHunting(t *testing.T) {
 	c.wantAborted("from the wrong port", id)
 	home := c.connect()
 	c.wantSent("asks", home, resolution(pool))
+}
+
+// announce gives the Client the announce of a registrar at a host.
+func (c *clientTest) announce(host string) {
+	m := wire.ServerAnnounce{Registrar: 1}
+	from := netip.AddrPortFrom(netip.MustParseAddr(host), protocol.PortASAP)
+	c.HandleDatagram(c.now, protocol.PPIDASAP, from, m.AppendTo(nil))
+}
+
+// "If an ASAP_SERVER_ANNOUNCE message is received by a PU or PE, it SHOULD insert all new included
+// transport addresses into its list of ENRP server addresses".
+func TestHuntTriesAnnouncedAtOnce(t *testing.T) {
+	c := newClientTest(t)
+	c.announce("10.0.0.1")
+	c.wantIdle("nobody needs a registrar")
+	c.registrars = nil // T7-ENRPoutdate has expired
+	c.Register(c.now, pool, element(1))
+	c.wantIdle("nobody is known")
+	c.announce("10.0.0.2")
+	home := c.connect()
+	c.wantSent("R3", home, registration(1))
+	c.announce("10.0.0.3")
+	c.wantIdle("there is a registrar")
+}
+
+func TestHuntTriesAnnouncedInPause(t *testing.T) {
+	c := newClientTest(t, "10.0.0.1")
+	c.resolve(pool)
+	id, _ := c.wantDial("SH1")
+	c.lose(id)
+	c.announce("10.0.0.1")
+	c.wantIdle("it is known, and has just refused")
+	c.announce("10.0.0.2")
+	if _, hosts := c.wantDials("SH1", 2); hosts[0] != "10.0.0.2" {
+		t.Errorf("dials %v, not the new one first", hosts)
+	}
+}
+
+// SH1 holds for announced registrars as well.
+func TestHuntTriesAnnouncedBesideOthers(t *testing.T) {
+	c := newClientTest(t, "10.0.0.1")
+	c.resolve(pool)
+	ids, _ := c.wantDials("SH1", 1)
+	for _, host := range []string{"10.0.0.2", "10.0.0.3"} {
+		c.announce(host)
+		id, to := c.wantDial("there is room")
+		if to.Addrs[0].String() != host {
+			t.Errorf("dials %v, want %v", to, host)
+		}
+		ids = append(ids, id)
+	}
+	c.announce("10.0.0.4")
+	c.announce("10.0.0.5")
+	c.wantIdle("no more than three")
+	c.lose(ids[0])
+	if _, to := c.wantDial("SH4"); to.Addrs[0].String() != "10.0.0.5" {
+		t.Errorf("dials %v, want the one heard last", to)
+	}
+}
+
+// One that hangs, and is the only one known, does not keep an announced one waiting.
+func TestHuntPrefersAnnouncedToRegistrarThatHangs(t *testing.T) {
+	c, home := newPU(t, "10.0.0.1", "10.0.0.2")
+	hangs := c.dialed[home]
+	c.resolve(pool)
+	c.wantSent("asks", home, resolution(pool))
+	c.advanceToDeadline("T1-ENRPrequest", responseTimeout)
+	c.wantAborted("it is of no use", home)
+	c.wantTold("registrar lost", asap.HomeLost{Err: asap.ErrNoResponse})
+	if _, to := c.wantDial("another"); to.Equal(hangs) {
+		t.Errorf("dials %v, which hangs", to)
+	}
+	c.announce("10.0.0.3")
+	if _, to := c.wantDial("announced"); to.Addrs[0].String() != "10.0.0.3" {
+		t.Errorf("dials %v, want the one that was heard", to)
+	}
+}
+
+// Anybody can send anything to the group.
+func TestGarbageInGroup(t *testing.T) {
+	c := newClientTest(t)
+	c.resolve(pool)
+	from := netip.MustParseAddrPort("10.0.0.1:3863")
+	for _, data := range [][]byte{
+		nil, {0x0a}, {0x0a, 0, 0, 8, 1, 2, 3}, {0xff, 0, 0, 4},
+		(&wire.RegistrationResponse{Handle: pool, ID: 1}).AppendTo(nil),
+		(&wire.ServerAnnounce{Registrar: 1}).AppendTo(nil)[:7],
+	} {
+		c.HandleDatagram(c.now, protocol.PPIDASAP, from, data)
+	}
+	c.wantIdle("none of these is an announce")
+	if len(c.registrars) > 0 {
+		t.Errorf("knows %v", c.registrars)
+	}
 }
