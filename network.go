@@ -76,6 +76,9 @@ func (n Network) transports(log *slog.Logger) ([]transport.Network, error) {
 // 5352 section 9 has 224.0.1.185 and ff0x::133.)
 var asapAnnounces = netip.MustParseAddrPort("239.0.0.50:3863")
 
+// enrpPresences is RSPLIB's group in which registrars find each other.
+var enrpPresences = netip.MustParseAddrPort("239.0.0.51:9901")
+
 // parseGroup reads "auto", "off" or the "address:port" of a multicast group, which is not valid if
 // there is none.
 func parseGroup(s string, auto netip.AddrPort) (netip.AddrPort, error) {

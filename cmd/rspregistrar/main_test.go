@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/rserpool/rsp"
 )
 
@@ -33,8 +35,8 @@ func TestParse(t *testing.T) {
 		EndpointKeepAliveTimeoutInterval:      100 * time.Millisecond,
 		MaxBadPEReports:                       2, MaxIncrement: 4, MaxHResItems: 5, MinAddressScope: rsp.ScopeSiteLocal,
 	}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -1,0 +1,238 @@
+package rsp
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/enrp"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/registrar"
+)
+
+// AddressScope orders addresses by how far they reach.
+type AddressScope = protocol.Scope
+
+// Scopes for RegistrarConfig.MinAddressScope.
+const (
+	ScopeLoopback  = protocol.ScopeLoopback
+	ScopeSiteLocal = protocol.ScopeSiteLocal // private addresses (RFC 1918) and farther ones
+	ScopeGlobal    = protocol.ScopeGlobal
+)
+
+// RegistrarConfig is where a Registrar serves, and how patient and how generous it
+// is. The zero value of each field means its default.
+type RegistrarConfig struct {
+	// ID is the registrar's identifier in its operation scope. Default: random.
+	ID RegistrarID
+	// Address is where PEs and PUs find the registrar, "host:port"; with SCTP, further
+	// hosts may follow behind commas. An empty host is all addresses of the machine, port 0 one
+	// of the system's choice. Default: all addresses at the well-known port 3863 or, if that is
+	// taken, at one of the system's choice.
+	Address string
+	// ENRPAddress is where other registrars find it, in the same form. Default: the hosts of
+	// Address, at the well-known port 9901 or, if that is taken or Address has port 0, at one of the
+	// system's choice.
+	ENRPAddress string
+	// Peers are other registrars of the operation scope, "host:port" of their ENRPAddress or "host"
+	// for port 9901. They are sought for as long as they cannot be reached.
+	Peers []string
+	// Announce is the multicast group in which the registrar makes itself known to PEs and PUs:
+	// "auto" is RSPLIB's 239.0.0.50:3863, "off" none. Default: "auto" if Address is empty, else "off".
+	Announce string
+	// ENRPAnnounce is the multicast group in which registrars find each other: "auto" is
+	// RSPLIB's 239.0.0.51:9901, "off" none. Default: as Announce.
+	ENRPAnnounce string
+	// AnnounceInterfaces are the names of the network interfaces for both groups.
+	// Default: every one that can multicast.
+	AnnounceInterfaces []string
+	// AnnounceTTL is how many hops an announcement may make, 1 to 255. Default: 30.
+	AnnounceTTL int
+	// Network carries all associations. Default: Auto, all that this machine has,
+	// under one port number.
+	Network Network
+	// Logger takes what happens. Default: nothing is logged.
+	Logger *slog.Logger
+
+	// EndpointKeepAliveTransmissionInterval is how long a PE is quiet before it is
+	// asked for a sign of life, give or take an eighth. Default: 5 s.
+	EndpointKeepAliveTransmissionInterval time.Duration
+	// EndpointKeepAliveTimeoutInterval is how long a PE has to answer, before its
+	// association is aborted and all PEs of it are removed. Default: 5 s.
+	EndpointKeepAliveTimeoutInterval time.Duration
+	// MaxBadPEReports is which report of a PE as unreachable removes it. Default: 3.
+	MaxBadPEReports int
+	// MaxHResItems is how many PEs a resolution gives if the PU does not say how
+	// many it wants. Default: 3.
+	MaxHResItems int
+	// MaxIncrement is how many PEs of a resolution count as selected, so that the
+	// next one starts behind them; policies that draw PEs at random have no use for it. Default: 1.
+	MaxIncrement int
+	// MaxHRRate and MaxEURate are how many handle resolutions and how many failure
+	// reports a second one PU may send. A resolution beyond that is answered as if the pool were
+	// unknown, a report is passed over. Default: unlimited.
+	MaxHRRate, MaxEURate float64
+	// MinAddressScope is how far a PE's addresses must reach; others are not
+	// registered. Default: ScopeLoopback.
+	MinAddressScope AddressScope
+	// MaxElements is how many PEs may be registered at a time. Default: 1<<20.
+	MaxElements int
+	// AutoClose is the silence after which an association without a PE is closed.
+	// Default: 300 s.
+	AutoClose time.Duration
+
+	// ServerAnnounceCycle is the time between two announcements to PEs and PUs, give or
+	// take an eighth (T6-Serverannounce). Default: 1 s.
+	ServerAnnounceCycle time.Duration
+	// PeerHeartbeatCycle is the time between two signs of life to peers, give or take an
+	// eighth (PEER-HEARTBEAT-CYCLE). Default: 2.444 s.
+	PeerHeartbeatCycle time.Duration
+	// PeerMaxTimeLastHeard is how long a peer may be silent before it is asked for a sign of life
+	// (MAX-TIME-LAST-HEARD). Default: 5 s.
+	PeerMaxTimeLastHeard time.Duration
+	// PeerMaxTimeNoResponse is how long it may take to answer, before its PEs are taken over
+	// (MAX-TIME-NO-RESPONSE). Default: 5 s.
+	PeerMaxTimeNoResponse time.Duration
+	// MentorDiscoveryTimeout is how long a new registrar looks for one whose handlespace it can
+	// take, before it serves with an empty one. Default: 5 s.
+	MentorDiscoveryTimeout time.Duration
+	// TakeoverExpiryInterval is how long other peers may take to agree to a takeover.
+	// Default: 5 s.
+	TakeoverExpiryInterval time.Duration
+	// MaxElementsPerHTRequest is how many PEs one page of a handle table has. Default: 128.
+	MaxElementsPerHTRequest int
+
+	// Association tunes the associations with PEs, PUs and peers.
+	Association AssociationConfig
+}
+
+// withDefaults returns a copy of c with its zero fields filled.
+func (c *RegistrarConfig) withDefaults() RegistrarConfig {
+	var d RegistrarConfig
+	if c != nil {
+		d = *c
+	}
+	if d.ID == 0 {
+		d.ID = RegistrarID(randomID())
+	}
+	d.Logger = loggerOr(d.Logger)
+	orDefault(&d.EndpointKeepAliveTransmissionInterval, 5*time.Second)
+	orDefault(&d.EndpointKeepAliveTimeoutInterval, 5*time.Second)
+	orDefault(&d.MaxBadPEReports, 3)
+	orDefault(&d.MaxHResItems, 3)
+	orDefault(&d.MaxIncrement, 1)
+	orDefault(&d.MinAddressScope, ScopeLoopback)
+	orDefault(&d.MaxElements, 1<<20)
+	orDefault(&d.AutoClose, 300*time.Second)
+	if d.Address == "" {
+		orDefault(&d.Announce, "auto")
+	}
+	orDefault(&d.Announce, "off")
+	if d.ENRPAnnounce == "" && d.Announce != "off" {
+		d.ENRPAnnounce = "auto"
+	}
+	orDefault(&d.ENRPAnnounce, "off")
+	orDefault(&d.AnnounceTTL, 30)
+	d.Peers, d.AnnounceInterfaces = slices.Clone(d.Peers), slices.Clone(d.AnnounceInterfaces)
+	orDefault(&d.ServerAnnounceCycle, time.Second)
+	orDefault(&d.PeerHeartbeatCycle, 2444*time.Millisecond)
+	orDefault(&d.PeerMaxTimeLastHeard, 5*time.Second)
+	orDefault(&d.PeerMaxTimeNoResponse, 5*time.Second)
+	orDefault(&d.MentorDiscoveryTimeout, 5*time.Second)
+	orDefault(&d.TakeoverExpiryInterval, 5*time.Second)
+	orDefault(&d.MaxElementsPerHTRequest, 128)
+	return d
+}
+
+func (c *RegistrarConfig) validate() error {
+	for name, interval := range map[string]time.Duration{
+		"EndpointKeepAliveTransmissionInterval": c.EndpointKeepAliveTransmissionInterval,
+		"EndpointKeepAliveTimeoutInterval":      c.EndpointKeepAliveTimeoutInterval,
+		"AutoClose":                             c.AutoClose,
+		"ServerAnnounceCycle":                   c.ServerAnnounceCycle,
+		"PeerHeartbeatCycle":                    c.PeerHeartbeatCycle,
+		"PeerMaxTimeLastHeard":                  c.PeerMaxTimeLastHeard,
+		"PeerMaxTimeNoResponse":                 c.PeerMaxTimeNoResponse,
+		"MentorDiscoveryTimeout":                c.MentorDiscoveryTimeout,
+		"TakeoverExpiryInterval":                c.TakeoverExpiryInterval,
+	} {
+		if interval < 0 {
+			return fmt.Errorf("%s must not be negative, as %v is", name, interval)
+		}
+	}
+	for name, rate := range map[string]float64{"MaxHRRate": c.MaxHRRate, "MaxEURate": c.MaxEURate} {
+		if !(rate >= 0) {
+			return fmt.Errorf("%s must not be negative, as %v is", name, rate)
+		}
+	}
+	for name, limit := range map[string]int{
+		"MaxBadPEReports": c.MaxBadPEReports,
+		"MaxHResItems":    c.MaxHResItems,
+		"MaxIncrement":    c.MaxIncrement,
+		"MaxElements":     c.MaxElements,
+
+		"MaxElementsPerHTRequest": c.MaxElementsPerHTRequest,
+	} {
+		if limit < 0 {
+			return fmt.Errorf("%s must not be negative, as %d is", name, limit)
+		}
+	}
+	if c.AnnounceTTL < 1 || c.AnnounceTTL > 255 {
+		return fmt.Errorf("AnnounceTTL must be 1 to 255, not %d", c.AnnounceTTL)
+	}
+	_, err := c.asapGroup()
+	if err == nil {
+		_, err = c.enrpGroup()
+	}
+	return err
+}
+
+// asapGroup and enrpGroup are the multicast groups, not valid if there is none.
+func (c *RegistrarConfig) asapGroup() (netip.AddrPort, error) {
+	return parseGroup(c.Announce, asapAnnounces)
+}
+
+func (c *RegistrarConfig) enrpGroup() (netip.AddrPort, error) {
+	return parseGroup(c.ENRPAnnounce, enrpPresences)
+}
+
+// engine is the engine's part of the configuration.
+func (c *RegistrarConfig) engine() registrar.Config {
+	rand := newRand()
+	return registrar.Config{
+		Home: asap.HomeConfig{
+			ID:                                    c.ID,
+			Rand:                                  rand,
+			EndpointKeepAliveTransmissionInterval: c.EndpointKeepAliveTransmissionInterval,
+			EndpointKeepAliveTimeoutInterval:      c.EndpointKeepAliveTimeoutInterval,
+			MaxBadPEReports:                       c.MaxBadPEReports,
+			MaxHResItems:                          c.MaxHResItems,
+			MaxHRRate:                             c.MaxHRRate,
+			MaxEURate:                             c.MaxEURate,
+			MinAddressScope:                       c.MinAddressScope,
+			MaxElements:                           c.MaxElements,
+			AutoClose:                             c.AutoClose,
+			ServerAnnounceCycle:                   c.ServerAnnounceCycle,
+		},
+		ENRP: enrp.Config{
+			ID:                      c.ID,
+			Rand:                    rand,
+			PeerHeartbeatCycle:      c.PeerHeartbeatCycle,
+			PeerMaxTimeLastHeard:    c.PeerMaxTimeLastHeard,
+			PeerMaxTimeNoResponse:   c.PeerMaxTimeNoResponse,
+			MentorDiscoveryTimeout:  c.MentorDiscoveryTimeout,
+			TakeoverExpiryInterval:  c.TakeoverExpiryInterval,
+			MaxElementsPerHTRequest: c.MaxElementsPerHTRequest,
+			MinAddressScope:         c.MinAddressScope,
+			MaxElements:             c.MaxElements,
+			MaxPeers:                maxPeers,
+		},
+		MaxIncrement: c.MaxIncrement,
+	}
+}
+
+// maxPeers is how many registrars an operation scope may have beside this one.
+const maxPeers = 128

@@ -1,0 +1,206 @@
+package rsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/registrar"
+	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/mcast"
+)
+
+// Start opens the registrar's ports and serves until Shutdown or Abort. It waits neither
+// for peers nor for their handlespace, only for names to be looked up, which ctx bounds.
+func (r *Registrar) Start(ctx context.Context) error {
+	if err := r.start(ctx); err != nil {
+		return &OpError{Op: "start registrar", Err: err}
+	}
+	return nil
+}
+
+func (r *Registrar) start(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return errRegistrarClosed
+	}
+	if r.started {
+		return errors.New("started already")
+	}
+	peers, err := r.lookupPeers(ctx)
+	if err != nil {
+		return err
+	}
+	local, err := lookupHosts(ctx, r.cfg.Address)
+	if err != nil {
+		return err
+	}
+	forPEs, err := r.listen(ctx, local, r.cfg.Address == "", protocol.PortASAP)
+	if err != nil {
+		return err
+	}
+	forPeers, err := r.listenForPeers(ctx, local)
+	if err != nil {
+		closeAll(forPEs)
+		return err
+	}
+	r.started, r.listeners, r.peerAddr = true, forPEs, forPeers[0].LocalAddr()
+	for _, ln := range forPEs {
+		r.loop.Serve(ln, protocol.PPIDASAP)
+	}
+	for _, ln := range forPeers {
+		r.loop.Serve(ln, protocol.PPIDENRP)
+	}
+	r.joinGroups(forPEs[0].LocalAddr(), peers)
+	return nil
+}
+
+// joinGroups begins the registrar's life among its peers.
+func (r *Registrar) joinGroups(asap protocol.TransportAddr, peers []protocol.TransportAddr) {
+	// What the configuration says was checked by NewRegistrar.
+	asapGroup, _ := r.cfg.asapGroup()
+	enrpGroup, _ := r.cfg.enrpGroup()
+	r.join(asapGroup, asap, protocol.PPIDASAP)
+	multicast := r.join(enrpGroup, r.peerAddr, protocol.PPIDENRP)
+	r.loop.Do(func(now time.Time, e *registrar.Engine) {
+		for _, addr := range peers {
+			e.AddPeer(now, addr)
+		}
+		e.Start(now, r.peerAddr, multicast)
+	})
+}
+
+// join joins a multicast group to which we speak from where we serve, if there is one. Without
+// multicast the registrar goes on with the peers that it is configured with.
+func (r *Registrar) join(group netip.AddrPort, from protocol.TransportAddr, service protocol.PPID) bool {
+	if !group.IsValid() {
+		return false
+	}
+	g, err := joinGroup(r.networks, mcast.Config{
+		Group: group, Interfaces: r.cfg.AnnounceInterfaces, TTL: r.cfg.AnnounceTTL,
+		SourcePort: from.Port, SourceAddrs: from.Addrs, Logger: r.log,
+	})
+	if err != nil {
+		r.log.Warn("no announcements by multicast", "group", group, "err", err)
+		return false
+	}
+	r.loop.Join(g, service)
+	return true
+}
+
+// listenForPeers opens the port for other registrars: at the well-known port if nothing else is
+// said, but if the ASAP port is one of the system's choice, then so is this one.
+func (r *Registrar) listenForPeers(ctx context.Context, asap protocol.TransportAddr) ([]transport.Listener, error) {
+	if r.cfg.ENRPAddress != "" {
+		local, err := lookupHosts(ctx, r.cfg.ENRPAddress)
+		if err != nil {
+			return nil, err
+		}
+		return r.listen(ctx, local, false, 0)
+	}
+	local := asap
+	local.Port = 0
+	return r.listen(ctx, local, r.cfg.Address == "" || asap.Port != 0, protocol.PortENRP)
+}
+
+// listen opens a listener for each transport, all at one port: the preferred one, if that is
+// wanted and free, else local's.
+func (r *Registrar) listen(ctx context.Context, local protocol.TransportAddr, wanted bool, preferred uint16) ([]transport.Listener, error) {
+	if !wanted {
+		return r.listenAt(ctx, local)
+	}
+	wellKnown := local
+	wellKnown.Port = preferred
+	listeners, err := r.listenAt(ctx, wellKnown)
+	if err == nil {
+		return listeners, nil
+	}
+	r.log.Info("cannot have the well-known port, taking another", "port", preferred, "reason", err)
+	return r.listenAt(ctx, local)
+}
+
+// listenAt opens a listener for each transport at local's port or, if that is 0, at
+// one that all transports have free.
+func (r *Registrar) listenAt(ctx context.Context, local protocol.TransportAddr) (listeners []transport.Listener, err error) {
+	const attempts = 10 // one transport's free port may be taken at the next
+	for range attempts {
+		if listeners, err = r.tryListen(ctx, local); err == nil || local.Port != 0 {
+			break
+		}
+	}
+	return listeners, err
+}
+
+func (r *Registrar) tryListen(ctx context.Context, local protocol.TransportAddr) ([]transport.Listener, error) {
+	var listeners []transport.Listener
+	for _, n := range r.networks {
+		local.Protocol = n.Protocol()
+		ln, err := n.Listen(ctx, local, r.cfg.Association.registrarOptions())
+		if err != nil {
+			closeAll(listeners)
+			return nil, err
+		}
+		local.Port = ln.LocalAddr().Port
+		listeners = append(listeners, ln)
+	}
+	return listeners, nil
+}
+
+// closeAll gives up listeners that nobody has used: an error says nothing.
+func closeAll(listeners []transport.Listener) {
+	for _, ln := range listeners {
+		_ = ln.Close()
+	}
+}
+
+// lookupHosts reads "host:port,host,...", where "" is all of the machine.
+func lookupHosts(ctx context.Context, address string) (protocol.TransportAddr, error) {
+	if address == "" {
+		return protocol.TransportAddr{}, nil
+	}
+	first, others, _ := strings.Cut(address, ",")
+	local, err := lookupAddr(ctx, 0, first)
+	if err != nil {
+		return local, err
+	}
+	for host := range strings.SplitSeq(others, ",") {
+		if host == "" {
+			continue
+		}
+		more, err := lookupAddr(ctx, 0, net.JoinHostPort(strings.Trim(host, "[]"), ""))
+		if err != nil {
+			return local, err
+		}
+		local.Addrs = append(local.Addrs, more.Addrs...)
+	}
+	return local, nil
+}
+
+// lookupPeers finds the configured peers, for each transport that they may be reached by.
+func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, error) {
+	var peers []protocol.TransportAddr
+	for _, peer := range r.cfg.Peers {
+		if _, _, err := net.SplitHostPort(peer); err != nil {
+			peer = net.JoinHostPort(strings.Trim(peer, "[]"), fmt.Sprint(protocol.PortENRP))
+		}
+		for _, n := range r.networks {
+			to, err := lookupAddr(ctx, n.Protocol(), peer)
+			if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
+				err = errors.New("needs a host and a port")
+			}
+			if err != nil {
+				return nil, fmt.Errorf("peer %q: %w", peer, err)
+			}
+			for _, a := range to.Addrs { // a name's addresses need not be one host's
+				peers = append(peers, protocol.TransportAddr{Protocol: to.Protocol, Port: to.Port, Addrs: []netip.Addr{a}})
+			}
+		}
+	}
+	return peers, nil
+}
