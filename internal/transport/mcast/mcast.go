@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ type Config struct {
 	// SourcePort is the port from which datagrams are sent. Default: an ephemeral one.
 	SourcePort uint16
 	// SourceAddrs are the addresses from which datagrams may be sent; interfaces that have none of them
-	// send nothing. Default: all.
+	// send nothing. Default: all, also those of interfaces that come later.
 	SourceAddrs []netip.Addr
 	// TTL is how many hops a datagram may make. Default: 30, as RSPLIB's.
 	TTL    int
@@ -60,6 +61,10 @@ type Group struct {
 func Join(cfg Config) (*Group, error) {
 	if !cfg.Group.Addr().IsMulticast() || cfg.Group.Port() == 0 {
 		return nil, fmt.Errorf("mcast: %v is no multicast address with a port", cfg.Group)
+	}
+	cfg.SourceAddrs = slices.Clone(cfg.SourceAddrs)
+	for i, a := range cfg.SourceAddrs {
+		cfg.SourceAddrs[i] = a.Unmap().WithZone("")
 	}
 	if cfg.TTL == 0 {
 		cfg.TTL = defaultTTL

@@ -175,6 +175,9 @@ func TestSourceAddrs(t *testing.T) {
 	if from := wantRecv(t, g, "from loopback"); !from.Addr().IsLoopback() {
 		t.Errorf("came from %v", from)
 	}
+	cfg.SourceAddrs = []netip.Addr{netip.MustParseAddr("::ffff:127.0.0.1")}
+	send(t, join(t, cfg), "from a socket of both versions")
+	wantRecv(t, g, "from a socket of both versions")
 	cfg.SourceAddrs = []netip.Addr{netip.MustParseAddr("203.0.113.77")}
 	if err := join(t, cfg).Send([]byte("from nowhere")); err == nil || !strings.Contains(err.Error(), "no interface") {
 		t.Errorf("without an interface: %v", err)
