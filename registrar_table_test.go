@@ -2,7 +2,9 @@ package rsp
 
 import (
 	"encoding/binary"
+	"flag"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
 	"testing"
@@ -132,4 +134,62 @@ func TestFloodOfAnnounces(t *testing.T) {
 	}
 	tt.now = tt.now.Add(announceTimeout)
 	tt.wantKnown("all are forgotten", "sctp 10.0.0.1:3863")
+}
+
+// "Default: off if Registrars or RSP_REGISTRARS say which ones to use, else auto."
+func TestAnnounceDefault(t *testing.T) {
+	for _, test := range []struct {
+		name, env string
+		cfg       Config
+		want      string
+	}{
+		{"no configuration", "", Config{}, "auto"},
+		{"registrars", "", Config{Registrars: []string{"10.0.0.1:3863"}}, "off"},
+		{"environment", "10.0.0.1:3863", Config{}, "off"},
+		{"both", "10.0.0.1:3863", Config{Announce: "auto"}, "auto"},
+		{"neither", "", Config{Announce: "off"}, "off"},
+	} {
+		t.Setenv(registrarsEnv, test.env)
+		if got := test.cfg.withDefaults().Announce; got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAnnounceFlags(t *testing.T) {
+	for _, test := range []struct {
+		arg   string
+		group string // "": the flag is refused
+	}{
+		{"auto", "239.0.0.50:3863"},
+		{"off", "invalid AddrPort"},
+		{"224.0.1.185:3863", "224.0.1.185:3863"},
+		{"[ff05::133]:3863", "[ff05::133]:3863"},
+		{"239.0.0.50", ""},
+		{"239.0.0.50:0", ""},
+		{"10.0.0.1:3863", ""},
+		{"on", ""},
+	} {
+		var c Config
+		fs := flag.NewFlagSet("test", flag.ContinueOnError)
+		fs.SetOutput(io.Discard)
+		c.RegisterFlags(fs)
+		err := fs.Parse([]string{"-asapannounce=" + test.arg, "-asapannounceinterface=lo", "-registrarannouncetimeout=250"})
+		if (err != nil) != (test.group == "") {
+			t.Errorf("-asapannounce=%s: %v", test.arg, err)
+		}
+		if err != nil {
+			if _, err := NewEndpoint(&Config{Announce: test.arg}); err == nil {
+				t.Errorf("Announce %q is taken", test.arg)
+			}
+			continue
+		}
+		group, err := parseGroup(c.Announce, asapAnnounces)
+		if err != nil || group.String() != test.group {
+			t.Errorf("-asapannounce=%s is %v, %v", test.arg, group, err)
+		}
+		if c.RegistrarAnnounceTimeout != 250*time.Millisecond || !slices.Equal(c.AnnounceInterfaces, []string{"lo"}) {
+			t.Errorf("flags give %v, %q", c.RegistrarAnnounceTimeout, c.AnnounceInterfaces)
+		}
+	}
 }
