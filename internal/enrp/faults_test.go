@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,8 +16,8 @@ var (
 )
 
 // Whatever happens to registrars, PEs, the network and the updates: once it is over, and all
-// registrars that live reach each other, all handlespaces are the same, with each living PE and no
-// other, and its home is the registrar that it has an association to. `go test -run
+// registrars that live reach each other, all handlespaces are the same, with each PE that has an
+// association to a registrar, and that one is its home. `go test -run
 // TestFaults -enrp.seed=N` shows one schedule again.
 func TestFaults(t *testing.T) {
 	if *faultSeed != 0 {
@@ -37,6 +36,7 @@ func testFaults(t *testing.T, seed uint64) {
 	if *faultSeed != 0 {
 		s.trace = func(line string) { t.Log(line) }
 	}
+	s.visit = 2 * time.Second
 	s.group = s.rand.IntN(2) == 0
 	for i := range 2 + s.rand.IntN(4) {
 		n := s.add(protocol.RegistrarID(s.rand.Uint32()|1), func(cfg *Config) { cfg.MaxElementsPerHTRequest = 1 + s.rand.IntN(8) })
@@ -44,7 +44,8 @@ func testFaults(t *testing.T, seed uint64) {
 		s.run(s.upTo(2 * time.Second))
 	}
 	for i := range 1 + s.rand.IntN(20) {
-		s.member(protocol.PoolHandle(fmt.Sprint("Pool", s.rand.IntN(3))), protocol.PEID(i+1))
+		m := s.member(protocol.PoolHandle(fmt.Sprint("Pool", s.rand.IntN(3))), protocol.PEID(i+1))
+		m.pe.Life = time.Hour // so that audits alone repair what is wrong
 	}
 	for range 40 {
 		s.fault()
@@ -103,8 +104,7 @@ func (s *scope) killOrStart(n *node) {
 	}
 }
 
-// calm ends all faults. PEs that have no registrar find one, and all renew their registrations, as they
-// do every third of their life.
+// calm ends all faults. Some PEs that have no registrar find one.
 func (s *scope) calm() {
 	s.lose = 0
 	for _, a := range s.nodes {
@@ -112,21 +112,16 @@ func (s *scope) calm() {
 			s.heal(a, b)
 		}
 	}
-	for range 18 {
-		s.run(10 * time.Second)
-		for i, m := range s.members {
-			switch {
-			case m.home != nil:
-				s.register(m, m.home)
-			case i%3 == 0: // the others stay away
-				n := slices.IndexFunc(s.nodes, func(n *node) bool { return n.alive })
-				s.register(m, s.nodes[n])
-			}
+	living := slices.IndexFunc(s.nodes, func(n *node) bool { return n.alive })
+	for i, m := range s.members {
+		if m.home == nil && i%3 == 0 {
+			s.register(m, s.nodes[living])
 		}
 	}
-	s.run(10 * time.Second)
+	s.run(2 * time.Minute)
 }
 
+// wantConverged compares all handlespaces with what the PEs say.
 func (s *scope) wantConverged() {
 	var want []string
 	for _, m := range s.members {
@@ -135,27 +130,41 @@ func (s *scope) wantConverged() {
 		}
 	}
 	slices.Sort(want)
-	living := 0
 	for _, n := range s.nodes {
-		if !n.alive {
-			continue
-		}
-		living++
-		got := strings.Fields(n.table())
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
+		if got := s.tableOfLiving(n); n.alive && !slices.Equal(got, want) {
 			s.Errorf("registrar %v has\n\t%v, want\n\t%v", n.id, got, want)
 		}
-	}
-	for _, n := range s.nodes {
-		known := 0
-		for _, p := range n.Peers() {
-			if p.ID != 0 {
-				known++
-			}
-		}
-		if n.alive && known != living-1 {
+		if known, living := s.countLiving(n); n.alive && known != living-1 {
 			s.Errorf("registrar %v knows %d peers, want %d: %v", n.id, known, living-1, n.Peers())
 		}
 	}
+}
+
+// tableOfLiving is n's handlespace, without what only the end of its life removes: PEs of a
+// registrar that has died before n has ever heard it.
+func (s *scope) tableOfLiving(n *node) (table []string) {
+	for el := range n.space.After("", 0) {
+		isRegistrar := func(p *node) bool { return p.alive && p.id == el.Home }
+		isMember := func(m *member) bool { return m.handle == el.Handle && m.pe.ID == el.ID && m.home != nil }
+		if slices.ContainsFunc(s.nodes, isRegistrar) || slices.ContainsFunc(s.members, isMember) {
+			table = append(table, fmt.Sprintf("%s/%d@%d", el.Handle, el.ID, el.Home))
+		}
+	}
+	slices.Sort(table)
+	return table
+}
+
+// countLiving returns how many peers n knows and how many registrars live.
+func (s *scope) countLiving(n *node) (known, living int) {
+	for _, p := range n.Peers() {
+		if p.ID != 0 {
+			known++
+		}
+	}
+	for _, p := range s.nodes {
+		if p.alive {
+			living++
+		}
+	}
+	return known, living
 }

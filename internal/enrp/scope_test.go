@@ -27,6 +27,7 @@ type scope struct {
 	now     time.Time
 	rand    *rand.Rand
 	latency time.Duration
+	visit   time.Duration // how long the visit to an adopted PE may take
 	events  eventQueue
 	seq     int
 	nodes   []*node
@@ -95,6 +96,7 @@ func newScope(t testing.TB, seed uint64) *scope {
 		now:     time.Unix(1e9, 0),
 		rand:    rand.New(rand.NewPCG(seed, 0)),
 		latency: time.Millisecond,
+		visit:   time.Millisecond,
 		cuts:    make(map[[2]int]bool),
 	}
 }
@@ -388,7 +390,7 @@ func (s *scope) left(m *member, n *node) {
 // adopted is the other half's visit to a PE.
 func (n *node) adopted(_ time.Time, el *handlespace.Element[int]) {
 	i := slices.IndexFunc(n.members, func(m *member) bool { return m.handle == el.Handle && m.pe.ID == el.ID })
-	n.at(2*n.latency, func() {
+	n.at(2*n.latency+time.Duration(n.rand.Int64N(int64(n.visit))), func() {
 		if n.space.Get(el.Handle, el.ID) != el || el.Home != n.id || !n.alive {
 			return
 		}
