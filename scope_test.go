@@ -35,7 +35,7 @@ func newScope(t *testing.T) *scope {
 
 func (s *scope) host() *simnet.Host {
 	s.hosts++
-	return s.net.Host(fmt.Sprintf("10.0.0.%d", s.hosts))
+	return s.net.Host(fmt.Sprintf("10.0.%d.%d", s.hosts/256, s.hosts%256))
 }
 
 func (s *scope) startRegistrar(h *simnet.Host) {

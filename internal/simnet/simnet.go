@@ -37,11 +37,12 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 )
 
 var (
-	errRefused = errors.New("nobody listens there")
+	errRefused = fmt.Errorf("nobody listens there: %w", syscall.ECONNREFUSED)
 	errInUse   = errors.New("address in use")
 	errSilent  = errors.New("no answer")
 	errDown    = errors.New("host is down")
