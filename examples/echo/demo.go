@@ -10,26 +10,21 @@ import (
 // demo runs everything in one process. Each server has an Endpoint of its own, as if it
 // were a program of its own, so that it can be taken away alone.
 func demo(ctx context.Context, cfg rsp.Config, c *client) error {
-	registrar, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Logger: cfg.Logger})
-	if err != nil {
-		return err
-	}
-	if err := registrar.Start(ctx); err != nil {
-		return err
-	}
-	defer registrar.Shutdown(context.Background())
-	cfg.Registrars = registrar.Addrs()
-	c.timeline.printf("registrar %v serves at %v", registrar.ID(), registrar.Addrs())
-
-	d := &servers{cfg: cfg, client: c, endpoints: make(map[rsp.PEID]*rsp.Endpoint)}
+	d := &actors{cfg: cfg, client: c, endpoints: make(map[rsp.PEID]*rsp.Endpoint)}
 	defer d.close()
+	// The second registrar knows the first one, and so both know each other.
+	for range 2 {
+		if err := d.addRegistrar(ctx); err != nil {
+			return err
+		}
+	}
 	for _, name := range []string{"Anna", "Berta", "Carla"} {
 		if err := d.join(ctx, name); err != nil {
 			return err
 		}
 	}
 	c.sent = func(line int, session *rsp.Socket) { d.disturb(ctx, line, session) }
-	if err := runClient(ctx, cfg, c); err != nil {
+	if err := runClient(ctx, d.cfg, c); err != nil {
 		return err
 	}
 	if d.killed != 3 || c.failovers != 3 {
@@ -38,16 +33,36 @@ func demo(ctx context.Context, cfg rsp.Config, c *client) error {
 	return nil
 }
 
-// servers are those of the demo.
-type servers struct {
-	cfg       rsp.Config
-	client    *client
-	endpoints map[rsp.PEID]*rsp.Endpoint
-	killed    int
+// actors are the registrars and servers of the demo.
+type actors struct {
+	cfg        rsp.Config
+	client     *client
+	registrars []*rsp.Registrar
+	endpoints  map[rsp.PEID]*rsp.Endpoint
+	killed     int // servers
+}
+
+// addRegistrar starts a registrar, which takes over what the others know.
+func (d *actors) addRegistrar(ctx context.Context) error {
+	cfg := rsp.RegistrarConfig{Address: "127.0.0.1:0", Logger: d.cfg.Logger}
+	for _, peer := range d.registrars {
+		cfg.Peers = append(cfg.Peers, peer.PeerAddr())
+	}
+	r, err := rsp.NewRegistrar(&cfg)
+	if err != nil {
+		return err
+	}
+	if err := r.Start(ctx); err != nil {
+		return err
+	}
+	d.registrars = append(d.registrars, r)
+	d.cfg.Registrars = append(d.cfg.Registrars, r.Addrs()...)
+	d.client.timeline.printf("registrar %v serves at %v", r.ID(), r.Addrs())
+	return nil
 }
 
 // join starts a server.
-func (d *servers) join(ctx context.Context, name string) error {
+func (d *actors) join(ctx context.Context, name string) error {
 	e, err := rsp.NewEndpoint(&d.cfg)
 	if err != nil {
 		return err
@@ -63,9 +78,9 @@ func (d *servers) join(ctx context.Context, name string) error {
 	return nil
 }
 
-// disturb takes the serving PE away after each quarter of the lines, and lets a new one join
-// in between.
-func (d *servers) disturb(ctx context.Context, line int, session *rsp.Socket) {
+// disturb takes the serving PE away after each quarter of the lines, and in between the first
+// registrar; then a new server joins, at the other registrar.
+func (d *actors) disturb(ctx context.Context, line int, session *rsp.Socket) {
 	switch line {
 	case d.client.lines / 4, d.client.lines / 2, d.client.lines * 3 / 4:
 		id := session.PeerPE()
@@ -73,6 +88,9 @@ func (d *servers) disturb(ctx context.Context, line int, session *rsp.Socket) {
 		d.endpoints[id].Abort()
 		delete(d.endpoints, id)
 		d.killed++
+	case d.client.lines * 3 / 8:
+		d.client.timeline.printf("registrar %v is taken away; its servers have the other one now", d.registrars[0].ID())
+		d.registrars[0].Abort()
 	case d.client.lines * 5 / 8:
 		if err := d.join(ctx, "Dora"); err != nil {
 			d.client.timeline.printf("Dora cannot join: %v", err)
@@ -80,8 +98,11 @@ func (d *servers) disturb(ctx context.Context, line int, session *rsp.Socket) {
 	}
 }
 
-func (d *servers) close() {
+func (d *actors) close() {
 	for _, e := range d.endpoints {
 		e.Close()
+	}
+	for _, r := range d.registrars {
+		r.Shutdown(context.Background())
 	}
 }
