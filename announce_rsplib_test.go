@@ -65,7 +65,7 @@ func TestRSPLIBAnnouncesAreHeard(t *testing.T) {
 // RSPLIB's server finds our registrar by our announces.
 func TestRSPLIBHearsAnnounces(t *testing.T) {
 	lab.Run(t, func(t *testing.T) {
-		r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: labHost + ":4711", Logger: testLog(t, "registrar")})
+		r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: labHost + ":4711", Announce: "auto", Logger: testLog(t, "registrar")})
 		if err == nil {
 			err = r.Start(t.Context())
 		}
@@ -73,9 +73,6 @@ func TestRSPLIBHearsAnnounces(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer r.Shutdown(context.Background())
-		announceAlways(t, mcast.Config{
-			Group: asapAnnounces, SourcePort: 4711, SourceAddrs: []netip.Addr{netip.MustParseAddr(labHost)},
-		})
 		p := lab.Start(t, lab.RSPLIB(t, "rspserver", "-echo", "-identifier=0xa"))
 		for giveUp := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			if pools := r.Pools(); len(pools) == 1 && pools[0].Elements[0].ID == 0xa {

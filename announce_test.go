@@ -3,7 +3,6 @@ package rsp_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/simnet"
 	"github.com/rserpool/rsp/internal/transport"
-	"github.com/rserpool/rsp/internal/transport/mcast"
 	"github.com/rserpool/rsp/internal/wire"
 )
 
@@ -174,7 +172,16 @@ func TestFakeAnnounces(t *testing.T) {
 // PE and PU find a registrar without its address in their configuration, by real multicast
 // on this machine.
 func TestAnnouncesOnThisMachine(t *testing.T) {
-	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Network: rsp.TCPMapping, Logger: testLog(t, "registrar")})
+	unused, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused.Close()
+	group := netip.AddrPortFrom(asapAnnounces.Addr(), netip.MustParseAddrPort(unused.LocalAddr().String()).Port())
+	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{
+		Address: "127.0.0.1:0", Announce: group.String(), ENRPAnnounce: "off", Network: rsp.TCPMapping,
+		Logger: testLog(t, "registrar"),
+	})
 	if err == nil {
 		err = r.Start(t.Context())
 	}
@@ -182,9 +189,6 @@ func TestAnnouncesOnThisMachine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Abort()
-	at := netip.MustParseAddrPort(r.Addr())
-	group := netip.AddrPortFrom(asapAnnounces.Addr(), at.Port()) // a port that others do not use
-	announceAlways(t, mcast.Config{Group: group, SourcePort: at.Port(), SourceAddrs: []netip.Addr{at.Addr()}})
 
 	var ends [2]*rsp.Endpoint
 	for i := range ends {
@@ -207,29 +211,6 @@ func TestAnnouncesOnThisMachine(t *testing.T) {
 	if _, err := ends[1].Resolve(ctx, "EchoPool", 1); err != nil {
 		t.Error(err)
 	}
-}
-
-// announceAlways announces a registrar until the test ends.
-func announceAlways(t *testing.T, cfg mcast.Config) {
-	t.Helper()
-	cfg.Logger = slog.New(slog.DiscardHandler)
-	g, err := mcast.Join(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop, done := make(chan bool), make(chan bool)
-	go func() {
-		defer close(done)
-		for {
-			announce(t, g)
-			select {
-			case <-stop:
-				return
-			case <-time.After(200 * time.Millisecond):
-			}
-		}
-	}()
-	t.Cleanup(func() { close(stop); <-done; g.Close() })
 }
 
 // "Where it cannot be joined, that is logged and no error."

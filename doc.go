@@ -35,8 +35,14 @@
 //
 //	session, err := rsp.Connect(ctx, "EchoPool")  // where net.Dial stood
 //
-// Both find their registrar at localhost:3863, or where the environment variable
-// RSP_REGISTRARS says; [NewEndpoint] takes a [Config] instead.
+// Both find a registrar by its announcements in the local network or at localhost:3863, or
+// where the environment variable RSP_REGISTRARS says; [NewEndpoint] takes a [Config] instead.
+//
+// # Registrars
+//
+// Several registrars make an operation scope (RFC 5353). They find each other by multicast or by
+// [RegistrarConfig].Peers, keep one handlespace, and take over the PEs of one that dies: each PE and PU
+// goes on with any of them, by itself. [Registrar.Shutdown] hands the PEs over at once.
 //
 // # Failover
 //
@@ -63,6 +69,7 @@
 //
 // There is no encryption and no authentication as yet: whoever reaches a registrar can
 // register and deregister any PE, as with RSPLIB. Run it in networks that you trust.
-// Registrars are found by their configured addresses alone, and do not yet share their
-// handlespaces: run one per operation scope.
+//
+// A registrar that has kernel SCTP and one that has not reach each other by the TCP mapping if the
+// latter is configured as a peer of the former; by multicast they do not find each other.
 package rsp

@@ -45,7 +45,14 @@ func (r *Registrar) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forPeers, err := r.listenForPeers(ctx, local)
+	peerLocal := local
+	if r.cfg.ENRPAddress != "" {
+		peerLocal, err = lookupHosts(ctx, r.cfg.ENRPAddress)
+	}
+	var forPeers []transport.Listener
+	if err == nil {
+		forPeers, err = r.listenForPeers(ctx, peerLocal)
+	}
 	if err != nil {
 		closeAll(forPEs)
 		return err
@@ -57,17 +64,26 @@ func (r *Registrar) start(ctx context.Context) error {
 	for _, ln := range forPeers {
 		r.loop.Serve(ln, protocol.PPIDENRP)
 	}
-	r.joinGroups(forPEs[0].LocalAddr(), peers)
+	r.enterScope(peers,
+		source{forPEs[0].LocalAddr().Port, local.Addrs},
+		source{forPeers[0].LocalAddr().Port, peerLocal.Addrs})
 	return nil
 }
 
-// joinGroups begins the registrar's life among its peers.
-func (r *Registrar) joinGroups(asap protocol.TransportAddr, peers []protocol.TransportAddr) {
+// source is where announcements come from: a port, and the addresses of the machine that
+// may be used, all of them if there is none.
+type source struct {
+	port  uint16
+	addrs []netip.Addr
+}
+
+// enterScope begins the registrar's life among its peers.
+func (r *Registrar) enterScope(peers []protocol.TransportAddr, asap, enrp source) {
 	// What the configuration says was checked by NewRegistrar.
 	asapGroup, _ := r.cfg.asapGroup()
 	enrpGroup, _ := r.cfg.enrpGroup()
 	r.join(asapGroup, asap, protocol.PPIDASAP)
-	multicast := r.join(enrpGroup, r.peerAddr, protocol.PPIDENRP)
+	multicast := r.join(enrpGroup, enrp, protocol.PPIDENRP)
 	r.loop.Do(func(now time.Time, e *registrar.Engine) {
 		for _, addr := range peers {
 			e.AddPeer(now, addr)
@@ -78,13 +94,13 @@ func (r *Registrar) joinGroups(asap protocol.TransportAddr, peers []protocol.Tra
 
 // join joins a multicast group to which we speak from where we serve, if there is one. Without
 // multicast the registrar goes on with the peers that it is configured with.
-func (r *Registrar) join(group netip.AddrPort, from protocol.TransportAddr, service protocol.PPID) bool {
+func (r *Registrar) join(group netip.AddrPort, from source, service protocol.PPID) bool {
 	if !group.IsValid() {
 		return false
 	}
 	g, err := joinGroup(r.networks, mcast.Config{
 		Group: group, Interfaces: r.cfg.AnnounceInterfaces, TTL: r.cfg.AnnounceTTL,
-		SourcePort: from.Port, SourceAddrs: from.Addrs, Logger: r.log,
+		SourcePort: from.port, SourceAddrs: from.addrs, Logger: r.log,
 	})
 	if err != nil {
 		r.log.Warn("no announcements by multicast", "group", group, "err", err)
@@ -96,17 +112,13 @@ func (r *Registrar) join(group netip.AddrPort, from protocol.TransportAddr, serv
 
 // listenForPeers opens the port for other registrars: at the well-known port if nothing else is
 // said, but if the ASAP port is one of the system's choice, then so is this one.
-func (r *Registrar) listenForPeers(ctx context.Context, asap protocol.TransportAddr) ([]transport.Listener, error) {
+func (r *Registrar) listenForPeers(ctx context.Context, local protocol.TransportAddr) ([]transport.Listener, error) {
 	if r.cfg.ENRPAddress != "" {
-		local, err := lookupHosts(ctx, r.cfg.ENRPAddress)
-		if err != nil {
-			return nil, err
-		}
 		return r.listen(ctx, local, false, 0)
 	}
-	local := asap
+	wanted := r.cfg.Address == "" || local.Port != 0
 	local.Port = 0
-	return r.listen(ctx, local, r.cfg.Address == "" || asap.Port != 0, protocol.PortENRP)
+	return r.listen(ctx, local, wanted, protocol.PortENRP)
 }
 
 // listen opens a listener for each transport, all at one port: the preferred one, if that is

@@ -265,7 +265,7 @@ func TestRegistrarConfigValidation(t *testing.T) {
 func TestRegistrarDefaultAddress(t *testing.T) {
 	seen := make(map[uint16]bool)
 	for range 2 {
-		r, err := rsp.NewRegistrar(nil)
+		r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Announce: "off"})
 		if err != nil {
 			t.Fatal(err)
 		}
