@@ -191,7 +191,7 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 		return nil
 	})
 	milliseconds := func(field *time.Duration, name, what string) {
-		fs.Func(name, what+" in `milliseconds`", func(s string) error {
+		fs.Func(name, what, func(s string) error {
 			d, err := time.ParseDuration(s + "ms")
 			if err == nil && d <= 0 {
 				err = fmt.Errorf("must be positive")
@@ -200,9 +200,9 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 			return err
 		})
 	}
-	milliseconds(&c.RegistrarAnnounceTimeout, "registrarannouncetimeout", "time for which an announced registrar is remembered (default 5000)")
-	milliseconds(&c.RegistrarConnectTimeout, "registrarconnecttimeout", "time for one round of the search for a registrar (default 7500)")
-	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "time for a request to find a registrar (default 3000)")
-	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "time for a registrar to answer (default 3000)")
+	milliseconds(&c.RegistrarAnnounceTimeout, "registrarannouncetimeout", "`milliseconds` for which an announced registrar is remembered (default 5000)")
+	milliseconds(&c.RegistrarConnectTimeout, "registrarconnecttimeout", "`milliseconds` for one round of the search for a registrar (default 7500)")
+	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "`milliseconds` for a request to find a registrar (default 3000)")
+	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "`milliseconds` for a registrar to answer (default 3000)")
 	fs.IntVar(&c.RegistrarRequestAttempts, "registrarrequestmaxtrials", c.RegistrarRequestAttempts, "how often a request is sent (default 2)")
 }

@@ -48,6 +48,9 @@ func dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Opt
 			err = ctx.Err()
 			break
 		}
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			err = op.Err // which address it was is said below
+		}
 	}
 	return nil, fmt.Errorf("tcp: dial %v: %w", remote, err)
 }
