@@ -42,7 +42,7 @@ func (e *Engine[V]) presenceToAll() {
 func (e *Engine[V]) handlePresence(now time.Time, l *link[V], m *wire.Presence) {
 	e.stats.PresencesHeard++
 	if m.Sender == e.cfg.ID {
-		e.handleOwnPresence(l)
+		e.handleOwnPresence(now, l)
 		return
 	}
 	addr, ok := e.peerAddr(m.Server.Transport, l.remote)
@@ -76,11 +76,12 @@ func (e *Engine[V]) handlePresence(now time.Time, l *link[V], m *wire.Presence) 
 // handleOwnPresence: a configuration may list all registrars, ourselves among them.
 // Otherwise somebody else has our identifier, of which "no severe consequence ... has been
 // identified" (RFC 5353 section 3.2.1).
-func (e *Engine[V]) handleOwnPresence(l *link[V]) {
+func (e *Engine[V]) handleOwnPresence(now time.Time, l *link[V]) {
 	e.stats.Collisions++
 	if s := l.seed; s != nil {
 		e.seeds = slices.DeleteFunc(e.seeds, func(t *seed[V]) bool { return t == s })
 		e.close(l)
+		e.lookForMentor(now)
 	}
 }
 

@@ -1,8 +1,11 @@
 package enrp
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
 )
 
 // A new registrar with a static peer: all is there within some round trips, not at the end of a
@@ -50,4 +53,76 @@ func TestKilledIsTakenOverAtOnce(t *testing.T) {
 	if got := len(c.Peers()); got != 1 { // the static one, not reached
 		t.Errorf("%d peers are left: %v", got, c.Peers())
 	}
+}
+
+// A registrar that ends in good order leaves no PE without a home, not even for a moment.
+func TestHandOverToSuccessor(t *testing.T) {
+	s := newScope(t, 1)
+	a := s.add(1).started()
+	b := s.add(2).started(a)
+	s.add(3).started(a)
+	s.run(time.Second)
+	m := s.member("Echo", 7)
+	s.register(m, a)
+	s.run(10 * time.Millisecond)
+	a.HandOver(s.now, 0)
+	a.drain()
+	s.run(10 * time.Millisecond)
+	a.wantTold(HandedOver{})
+	s.wantTable("Echo/7@2")
+	if m.home != b {
+		t.Error("the PE does not know its new home")
+	}
+	s.kill(a)
+	s.run(time.Minute)
+	s.wantTable("Echo/7@2")
+	b.wantTold(PeerLost{1})
+}
+
+// Ten registrars that know one of them find each other, by its list or by the group.
+func TestTenRegistrars(t *testing.T) {
+	for _, group := range []bool{false, true} {
+		s := newScope(t, 1)
+		s.group = group
+		first := s.add(1).started()
+		for i := range protocol.RegistrarID(9) {
+			if n := s.add(i + 2); group {
+				n.started()
+			} else {
+				n.started(first)
+			}
+		}
+		s.run(10 * time.Second)
+		for i, n := range s.nodes {
+			if got := len(n.Peers()); got != 9 || !n.Serving() {
+				t.Errorf("group %v: registrar %v knows %d peers and serves is %v", group, n.id, got, n.Serving())
+			}
+			s.register(s.member("Echo", protocol.PEID(i+1)), n)
+		}
+		s.run(10 * time.Millisecond)
+		s.wantTable("Echo/1@1 Echo/2@2 Echo/3@3 Echo/4@4 Echo/5@5 Echo/6@6 Echo/7@7 Echo/8@8 Echo/9@9 Echo/10@10")
+		s.kill(first)
+		s.run(100 * time.Millisecond)
+		s.wantTable("Echo/1@2 Echo/2@2 Echo/3@3 Echo/4@4 Echo/5@5 Echo/6@6 Echo/7@7 Echo/8@8 Echo/9@9 Echo/10@10")
+	}
+}
+
+// Two registrars that have found each other by the list of a third, and then lost each other, find
+// each other again by it.
+func TestCutPeersMeetAgain(t *testing.T) {
+	s := newScope(t, 1)
+	hub := s.add(1).started()
+	a := s.add(2).started(hub)
+	b := s.add(3).started(hub)
+	s.run(time.Second)
+	s.register(s.member("Echo", 7), b)
+	s.cut(a, b)
+	s.run(time.Minute)
+	s.heal(a, b)
+	s.run(30 * time.Second)
+	if len(a.Peers()) != 2 || len(b.Peers()) != 2 {
+		t.Errorf("peers are %v and %v", a.Peers(), b.Peers())
+	}
+	home := s.members[0].home
+	s.wantTable("Echo/7@" + fmt.Sprint(uint32(home.id)))
 }
