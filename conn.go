@@ -58,6 +58,9 @@ func (s *Socket) RecvMsg(ctx context.Context, b []byte) (n int, info MsgInfo, er
 	if err != nil {
 		return 0, MsgInfo{}, err
 	}
+	if len(b) == 0 {
+		return 0, MsgInfo{}, session.opError("receive", io.ErrShortBuffer)
+	}
 	n, info, err = session.recv(ctx, b)
 	if err != nil && err != io.EOF {
 		err = session.opError("receive", err)
@@ -89,12 +92,24 @@ func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
 	if err != nil {
 		return err
 	}
-	if info.PPID == protocol.PPIDASAP {
-		return session.opError("send", ErrReservedPPID)
+	if err := checkMessage(b, info); err != nil {
+		return session.opError("send", err)
 	}
 	return session.sendAll(ctx, "send", b, func(message []byte) error {
 		return session.send(ctx, message, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
 	})
+}
+
+// checkMessage reports what no transport can carry for a user: the session layer's PPID,
+// and a message of no bytes (RFC 6458 section 7.1).
+func checkMessage(b []byte, info MsgInfo) error {
+	if info.PPID == protocol.PPIDASAP {
+		return ErrReservedPPID
+	}
+	if len(b) == 0 {
+		return errors.New("a message has at least one byte")
+	}
+	return nil
 }
 
 // sendAll lets send send b while no other message goes between.

@@ -29,11 +29,11 @@ type FailoverEvent struct {
 // SendMsg sends b as one message to the new pool element, before everything else that the
 // session sends.
 func (f *FailoverEvent) SendMsg(b []byte, info MsgInfo) error {
-	if info.PPID == protocol.PPIDASAP {
-		return ErrReservedPPID
+	if err := checkMessage(b, info); err != nil {
+		return err
 	}
 	err := f.assoc.Send(b, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
-	if err != nil && !errors.Is(err, transport.ErrMessageTooLong) {
+	if isLoss(err) {
 		f.err = err
 	}
 	return err

@@ -402,6 +402,31 @@ func TestReservedPPID(t *testing.T) {
 	})
 }
 
+// What cannot be sent, or received into nothing, gives an error and loses nothing: neither the
+// session nor its pool element.
+func TestBadMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		s.pe("a", 1, nil)
+		session := s.connect(rsp.Dialer{})
+		for name, b := range map[string][]byte{"empty": nil, "huge": make([]byte, 1<<24)} {
+			if err := session.SendMsg(t.Context(), b, rsp.MsgInfo{}); err == nil || errors.Is(err, rsp.ErrLost) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := session.SendMsg(t.Context(), make([]byte, 1<<24), rsp.MsgInfo{}); !errors.Is(err, rsp.ErrMessageTooLong) {
+			t.Errorf("huge: %v", err)
+		}
+		if _, _, err := session.RecvMsg(t.Context(), nil); !errors.Is(err, io.ErrShortBuffer) {
+			t.Errorf("no buffer: %v", err)
+		}
+		if n, err := session.Write(nil); n != 0 || err != nil {
+			t.Errorf("writing nothing: %d, %v", n, err)
+		}
+		exchange(t, session, "still here", 1)
+	})
+}
+
 // RecvMsg sees the borders of messages, their PPID and stream; Read sees bytes.
 func TestMessagesAndBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -356,8 +356,8 @@ func (s *session) send(ctx context.Context, b []byte, info transport.SendInfo) e
 		}
 		err = assoc.Send(b, info)
 		switch {
-		case err == nil, errors.Is(err, transport.ErrMessageTooLong):
-			return err
+		case isLoss(err):
+			s.handleLoss(assoc, err)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -365,10 +365,20 @@ func (s *session) send(ctx context.Context, b []byte, info transport.SendInfo) e
 			if s.isUp(assoc) {
 				return err
 			}
-		default:
-			s.handleLoss(assoc, err)
+		default: // sent, or a message that the transport does not take
+			return err
 		}
 	}
+}
+
+// isLoss reports whether an error of Send means that the association has ended.
+func isLoss(err error) bool {
+	for _, end := range []error{transport.ErrAborted, transport.ErrLost, transport.ErrShutdown, net.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // begin makes the end of ctx interrupt a call that is one of *slot. done must be called
