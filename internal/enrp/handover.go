@@ -18,18 +18,26 @@ import (
 //	 |<======================== the PE ends its association to us ===========|
 type handOver struct {
 	to       protocol.RegistrarID
-	deadline time.Time // zero: there is none
+	deadline time.Time           // by when the successor must take another PE; zero: there is no hand-over
+	handle   protocol.PoolHandle // of the last PE suggested, as in page
+	id       protocol.PEID
+	open     int // PEs suggested, but not taken yet
 }
 
 func (h handOver) running() bool { return !h.deadline.IsZero() }
 
-// handOverTimeout is how long a successor may take to take all PEs. A registrar of
-// RSPLIB takes none in its default configuration.
-const handOverTimeout = 2 * time.Second
+const (
+	// handOverTimeout is how long a successor may take for the next PE. A registrar of RSPLIB
+	// takes none in its default configuration.
+	handOverTimeout = 2 * time.Second
+	// handOverWindow is how many PEs are suggested at a time, so that no transport's queue
+	// has to hold a whole handlespace.
+	handOverWindow = 256
+)
 
 // HandOver asks a peer to become the home of all our PEs; successor 0, or one that cannot be
 // reached, is any living peer. HandedOver is told when the peer has taken all of them, when it
-// has not for 2 s, or at once if there is nothing to hand over or nobody to take it.
+// has taken none for 2 s, or at once if there is nothing to hand over or nobody to take it.
 func (e *Engine[V]) HandOver(now time.Time, successor protocol.RegistrarID) {
 	e.handOver = handOver{deadline: now.Add(handOverTimeout)}
 	to := e.peer(successor)
@@ -47,8 +55,21 @@ func (e *Engine[V]) HandOver(now time.Time, successor protocol.RegistrarID) {
 		return
 	}
 	e.handOver.to = to.id
-	for el := range e.space.OwnedBy(e.cfg.ID) {
-		e.suggest(to, el)
+	e.suggestMore(to)
+}
+
+// suggestMore goes on with PEs that have not been suggested yet.
+func (e *Engine[V]) suggestMore(to *peer[V]) {
+	h := &e.handOver
+	for el := range e.space.After(h.handle, h.id) {
+		if h.open >= handOverWindow {
+			return
+		}
+		h.handle, h.id = el.Handle, el.ID
+		if el.Home == e.cfg.ID {
+			h.open++
+			e.suggest(to, el)
+		}
 	}
 }
 
@@ -80,10 +101,17 @@ func (e *Engine[V]) handleSuggestion(now time.Time, p *peer[V], m *wire.HandleUp
 	e.update(wire.AddPE, el)
 }
 
-// checkHandOver ends a hand-over that has nothing left.
-func (e *Engine[V]) checkHandOver() {
-	if e.handOver.running() && !e.ownsAny(e.cfg.ID) {
+// continueHandOver follows the end of a PE of ours: the next one is suggested, or all are done.
+func (e *Engine[V]) continueHandOver(now time.Time) {
+	to := e.peer(e.handOver.to)
+	switch {
+	case !e.handOver.running():
+	case to == nil || !e.ownsAny(e.cfg.ID):
 		e.endHandOver()
+	default:
+		e.handOver.open = max(0, e.handOver.open-1)
+		e.handOver.deadline = now.Add(handOverTimeout)
+		e.suggestMore(to)
 	}
 }
 

@@ -109,7 +109,8 @@ func (e *Engine[V]) HandleDatagram(now time.Time, from netip.AddrPort, data []by
 	m, ok := decoded.(*wire.Presence)
 	switch {
 	case ok && m.Sender == e.cfg.ID:
-		if !slices.Contains(e.own.Addrs, from.Addr().Unmap()) || from.Port() != e.own.Port {
+		isOwn := slices.Contains(e.own.Addrs, from.Addr().Unmap()) || from.Addr().IsLoopback()
+		if !isOwn || from.Port() != e.own.Port {
 			e.stats.Collisions++ // else it is our own that has come back
 		}
 		return

@@ -62,21 +62,28 @@ func TestHandOverToSuccessor(t *testing.T) {
 	b := s.add(2).started(a)
 	s.add(3).started(a)
 	s.run(time.Second)
-	m := s.member("Echo", 7)
-	s.register(m, a)
+	const n = 3 * handOverWindow
+	for i := range protocol.PEID(n) {
+		s.register(s.member("Echo", i+1), a)
+	}
 	s.run(10 * time.Millisecond)
 	a.HandOver(s.now, 0)
 	a.drain()
-	s.run(10 * time.Millisecond)
+	s.run(2 * time.Second)
 	a.wantTold(HandedOver{})
-	s.wantTable("Echo/7@2")
-	if m.home != b {
-		t.Error("the PE does not know its new home")
-	}
 	s.kill(a)
-	s.run(time.Minute)
-	s.wantTable("Echo/7@2")
+	s.run(20 * time.Second)
 	b.wantTold(PeerLost{1})
+	for _, m := range s.members {
+		if m.home != b {
+			t.Fatalf("%q/%v does not know its new home", m.handle, m.pe.ID)
+		}
+	}
+	for _, p := range s.nodes[1:] {
+		if p.space.Len() != n || p.space.Checksum(2) != b.space.Checksum(2) {
+			t.Errorf("registrar %v has %d PEs, want %d", p.id, p.space.Len(), n)
+		}
+	}
 }
 
 // Ten registrars that know one of them find each other, by its list or by the group.

@@ -27,7 +27,7 @@ func (e *Engine[V]) Removed(now time.Time, el *handlespace.Element[V]) {
 	delete(e.unvisited, el)
 	if el.Home == e.cfg.ID {
 		e.update(wire.DeletePE, el)
-		e.checkHandOver()
+		e.continueHandOver(now)
 	}
 }
 
@@ -97,7 +97,7 @@ func (e *Engine[V]) take(now time.Time, handle protocol.PoolHandle, pe *protocol
 	}
 	e.leases.renew(now, el)
 	if wasOurs {
-		e.release(el)
+		e.release(now, el)
 	}
 	return el
 }
@@ -109,10 +109,10 @@ func (e *Engine[V]) givesUp(el *handlespace.Element[V], to protocol.RegistrarID)
 }
 
 // release lets el go, which was ours.
-func (e *Engine[V]) release(el *handlespace.Element[V]) {
+func (e *Engine[V]) release(now time.Time, el *handlespace.Element[V]) {
 	delete(e.unvisited, el)
 	e.owner.Release(el)
-	e.checkHandOver()
+	e.continueHandOver(now)
 }
 
 // encode sets the parameter with which el stands in answers to PUs. How registrars reach the PE
