@@ -2,6 +2,7 @@ package enrp
 
 import (
 	"io"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -181,7 +182,8 @@ func TestCollision(t *testing.T) {
 		e.receive(1, m)
 	}
 	e.HandleDatagram(e.now, addr(6, protocol.PortENRP).AddrPort(), presence(5).AppendTo(nil))
-	e.HandleDatagram(e.now, addr(5, protocol.PortENRP).AddrPort(), presence(5).AppendTo(nil)) // our own
+	e.HandleDatagram(e.now, addr(5, protocol.PortENRP).AddrPort(), presence(5).AppendTo(nil))     // our own
+	e.HandleDatagram(e.now, netip.MustParseAddrPort("127.0.0.1:9901"), presence(5).AppendTo(nil)) // as well
 	e.want("ignored")
 	if got := e.Stats().Collisions; got != 5 {
 		t.Errorf("counted %d", got)
@@ -235,8 +237,12 @@ func TestLostPeerIsAskedFor(t *testing.T) {
 	e.want("once more", send(1, &wire.ListRequest{Sender: ownID, Receiver: 1}))
 	e.receive(1, &wire.ListResponse{Sender: 1, Receiver: ownID, Servers: []wire.ServerInformation{{ID: 2, Transport: addr(2, protocol.PortENRP)}}})
 	e.want("it lives there", dial(2))
+	theirs := add(2, "Echo", 7)
+	theirs.Sender = 1
+	e.receive(1, theirs)
 	e.HandleLost(e.now, 1<<63|2, syscall.ECONNREFUSED)
 	e.want("not for us, but it has not been heard: nobody is taken over on hearsay")
+	e.wantHomes("and its PE stays its own", "Echo/7@2")
 	if got := e.Peers(); len(got) != 1 {
 		t.Errorf("peers are %+v", got)
 	}
