@@ -51,6 +51,7 @@ type end struct {
 
 	views  []pathView // of assoc.paths
 	lostAt time.Time  // when the peer's silence has been too long
+	lost   bool       // it has been: e is over, and the peer may not know
 	timer  *time.Timer
 }
 

@@ -177,6 +177,41 @@ func TestCutPending(t *testing.T) {
 	})
 }
 
+// "An end whose peer has been lost hears so, by an abort, as soon as a message or a heartbeat
+// of its own gets through."
+func TestLostOnOneSide(t *testing.T) {
+	const latency = 10 * time.Millisecond
+	const healed = 10 * time.Second
+	lost := func(w *world) {
+		w.cut(0, 1)
+		w.send(w.a, "into the cut", 0)
+		for w.recv(w.a).err == nil { // its paths go down first
+		}
+		w.want(w.a, event{err: transport.ErrLost, at: lostPending})
+		for range 2 {
+			w.want(w.b, event{notice: pathDown, at: downIdle})
+		}
+		w.pass(healed)
+		w.heal(0, 1)
+	}
+	inWorld(t, simnet.Config{Latency: latency}, timing, func(w *world) {
+		lost(w)
+		w.want(w.b, event{notice: pathUp, at: healed + timing.HeartbeatInterval})
+		w.want(w.b, event{notice: pathUp, at: healed + timing.HeartbeatInterval})
+		w.want(w.b, event{err: transport.ErrAborted, at: healed + timing.HeartbeatInterval + 2*latency})
+	})
+	inWorld(t, simnet.Config{Latency: latency}, timing, func(w *world) {
+		lost(w)
+		w.send(w.b, "to nobody", 0)
+		w.want(w.b, event{err: transport.ErrAborted, at: healed + 2*latency})
+	})
+	inWorld(t, simnet.Config{}, timing, func(w *world) {
+		lost(w)
+		w.b.Shutdown()
+		w.want(w.b, event{err: transport.ErrAborted, at: healed})
+	})
+}
+
 // "With no path left all wait, and arrive an RTO after a path is healed."
 func TestHeal(t *testing.T) {
 	inWorld(t, simnet.Config{}, timing, func(w *world) {

@@ -64,6 +64,9 @@ func (a *association) setPaths(works func(link) bool) {
 		case !before && after:
 			e.lostAt = time.Time{}
 			e.flight.delay(now.Add(a.net.config.Latency + e.opts.RTOMin))
+			if e.opts.HeartbeatInterval > 0 {
+				e.answerStray(now.Add(e.opts.HeartbeatInterval))
+			}
 		}
 		e.schedule()
 	}
@@ -111,8 +114,22 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// answerStray plans the abort with which the peer's host answers what e sends at a time, if
+// it does not know the association any more (RFC 4960 section 8.4).
+func (e *end) answerStray(sent time.Time) {
+	if e.peer.lost && e.recvErr == nil {
+		e.flight.insert(message{kind: abort, at: sent.Add(2 * e.assoc.net.config.Latency)})
+	}
+}
+
 // transmit sends m on its way to the peer.
 func (e *end) transmit(m message) {
+	if e.peer.lost {
+		e.peer.discard(m)
+		e.answerStray(time.Now())
+		e.schedule()
+		return
+	}
 	if m.kind != data && e.peer.recvErr != nil {
 		return // the end of an end
 	}
@@ -196,6 +213,7 @@ func (e *end) advance() {
 		}
 	}
 	if due(e.lostAt) {
+		e.lost = true
 		e.peer.dropFlight()
 		e.finish(transport.ErrLost)
 		return
