@@ -60,11 +60,6 @@ func TestTakeover(t *testing.T) {
 	if !slices.Equal(e.adopted, []protocol.PEID{7}) {
 		t.Errorf("adopts %v", e.adopted)
 	}
-	bare := e.space.Get("Echo", 7).PoolElement
-	bare.ASAP = protocol.TransportAddr{}
-	if got := e.space.Get("Echo", 7).Param; !slices.Equal(got, wire.AppendElement(nil, &bare)) {
-		t.Errorf("PUs are answered %x", got)
-	}
 	e.advance(time.Minute)
 	if el := e.space.Get("Echo", 7); el == nil {
 		t.Error("the PE has expired, which is ours to watch now")

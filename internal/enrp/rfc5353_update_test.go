@@ -42,11 +42,6 @@ func TestUpdateFromPeer(t *testing.T) {
 	if el.User.Port != 99 {
 		t.Errorf("the update did not replace %v", el.PoolElement)
 	}
-	bare := el.PoolElement
-	bare.ASAP = protocol.TransportAddr{}
-	if want := wire.AppendElement(nil, &bare); !slices.Equal(el.Param, want) {
-		t.Errorf("PUs are answered %x, want %x", el.Param, want)
-	}
 	e.receive(1, del(1, "Echo", 7))
 	e.receive(1, del(1, "Echo", 8))
 	e.receive(1, del(1, "Echo", 9)) // "it SHOULD take no further actions"

@@ -367,7 +367,6 @@ func (s *scope) register(m *member, n *node) {
 	pe := m.pe
 	pe.Home = n.id
 	if el, _, err := n.space.Put(m.handle, pe, handlespace.Registered); err == nil {
-		n.encode(el)
 		n.Registered(s.now, el)
 		n.drain()
 	} else {

@@ -124,7 +124,6 @@ func (e *Engine[V]) completeTakeover(now time.Time, target *peer[V]) {
 func (e *Engine[V]) adopt(now time.Time, el *handlespace.Element[V]) {
 	e.leases.end(el)
 	e.space.SetHome(el, e.cfg.ID, handlespace.TakenOver)
-	e.encode(el)
 	e.unvisited[el] = struct{}{}
 	e.stats.ElementsTaken++
 	e.owner.Adopt(now, el)
@@ -144,7 +143,6 @@ func (e *Engine[V]) handleTakeoverServer(now time.Time, p *peer[V], m *wire.Take
 	n := 0
 	for el := range e.space.OwnedBy(m.Target) {
 		e.space.SetHome(el, p.id, handlespace.TakenOver)
-		e.encode(el)
 		e.leases.renew(now, el)
 		n++
 	}

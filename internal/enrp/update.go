@@ -87,13 +87,10 @@ func (e *Engine[V]) take(now time.Time, handle protocol.PoolHandle, pe *protocol
 		e.stats.Refused++
 		return nil
 	}
-	el, change, err := e.space.Put(handle, *pe, reason)
+	el, _, err := e.space.Put(handle, *pe, reason)
 	if err != nil { // it does not fit into its pool
 		e.stats.Refused++
 		return nil
-	}
-	if change != handlespace.Unchanged {
-		e.encode(el)
 	}
 	e.leases.renew(now, el)
 	if wasOurs {
@@ -113,13 +110,4 @@ func (e *Engine[V]) release(now time.Time, el *handlespace.Element[V]) {
 	delete(e.unvisited, el)
 	e.owner.Release(el)
 	e.continueHandOver(now)
-}
-
-// encode sets the parameter with which el stands in answers to PUs. How registrars reach the PE
-// is none of their business.
-func (e *Engine[V]) encode(el *handlespace.Element[V]) {
-	pe := el.PoolElement
-	pe.ASAP = protocol.TransportAddr{}
-	e.param = wire.AppendElement(e.param[:0], &pe)
-	el.Param = append(el.Param[:0], e.param...)
 }
