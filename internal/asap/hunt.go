@@ -38,13 +38,16 @@ type hunt struct {
 	remote  protocol.TransportAddr // of home
 	mute    bool                   // home has said nothing yet
 	unfit   protocol.TransportAddr // a registrar that was dropped, until the next one is found
+	lost    protocol.TransportAddr // one that has ended its association, until then
 	lastErr error                  // why the last attempt or association failed
 
 	candidates []protocol.TransportAddr // of this round, not tried yet
 	tried      []protocol.TransportAddr // in this round
+	best       int                      // grade of the first candidate
 	dialing    map[effect.AssocID]bool
 	incoming   []incoming // not adopted, oldest first
 
+	headStart    time.Time     // until then this round is that of the first choice; zero: of all
 	t5Serverhunt time.Time     // end of this round or pause; zero: there is none
 	round        time.Duration // length of this round
 	pause        time.Duration // length of the last pause
@@ -61,6 +64,8 @@ const (
 	maxParallel = 3
 	// maxIncoming bounds the associations that strangers may keep open to us.
 	maxIncoming = 16
+	// headStart is how long a round has only those candidates that are as good as the first one.
+	headStart = 250 * time.Millisecond
 	// firstPause and maxPause bound the pause after a round in which every registrar refused
 	// at once, and after one that took the association and said nothing. It doubles, so
 	// that a registrar that is just being started is found soon, and a broken one is
@@ -70,10 +75,13 @@ const (
 )
 
 func (h *hunt) deadline() time.Time {
-	if h.state == hunting {
-		return h.t5Serverhunt
+	switch {
+	case h.state != hunting:
+		return time.Time{}
+	case !h.headStart.IsZero() && h.headStart.Before(h.t5Serverhunt):
+		return h.headStart
 	}
-	return time.Time{}
+	return h.t5Serverhunt
 }
 
 // becomeIdle forgets the home association.
@@ -101,7 +109,13 @@ func (c *Client) startRound(now time.Time) {
 	slices.SortStableFunc(h.candidates, func(a, b protocol.TransportAddr) int {
 		return cmp.Compare(h.rank(a), h.rank(b))
 	})
-	h.tried = nil
+	h.tried, h.headStart = nil, time.Time{}
+	if len(h.candidates) > 0 {
+		h.best = h.grade(h.candidates[0])
+	}
+	if slices.ContainsFunc(h.candidates, func(to protocol.TransportAddr) bool { return h.grade(to) > h.best }) {
+		h.headStart = now.Add(headStart)
+	}
 	h.dialing = make(map[effect.AssocID]bool)
 	for range maxParallel {
 		c.dialNext()
@@ -116,28 +130,45 @@ func (c *Client) startRound(now time.Time) {
 // just been dropped comes last of all.
 func (h *hunt) rank(to protocol.TransportAddr) int {
 	switch {
-	case h.isUnfit(to):
-		return 2
+	case is(h.unfit, to):
+		return 8
 	case slices.ContainsFunc(h.tried, to.Equal):
-		return 1
+		return 4 + h.grade(to)
 	}
-	return 0
+	return h.grade(to)
 }
 
-// isUnfit reports whether to is an address of the registrar that has been dropped.
-func (h *hunt) isUnfit(to protocol.TransportAddr) bool {
-	return to.Protocol == h.unfit.Protocol && to.Port == h.unfit.Port &&
-		slices.ContainsFunc(to.Addrs, func(a netip.Addr) bool { return slices.Contains(h.unfit.Addrs, a) })
+// grade tells which candidates have the head start. A registrar that has just been lost may be a
+// process that is being killed, whose kernel still takes associations; and RSPLIB's registrars
+// can only take over PEs that have registered over SCTP.
+func (h *hunt) grade(to protocol.TransportAddr) (grade int) {
+	if is(h.lost, to) {
+		grade += 2
+	}
+	if to.Protocol != protocol.SCTP {
+		grade++
+	}
+	return grade
 }
 
-// dialNext tries the next candidate (SH4). One that has been dropped might win against
-// better ones, so it is tried when no other is left.
+// is reports whether to is an address of a registrar, over any transport.
+func is(registrar, to protocol.TransportAddr) bool {
+	return to.Port == registrar.Port &&
+		slices.ContainsFunc(to.Addrs, func(a netip.Addr) bool { return slices.Contains(registrar.Addrs, a) })
+}
+
+// dialNext tries the next candidate (SH4). One that might win against better ones waits
+// until no other is left: a second choice for the end of the head start at most.
 func (c *Client) dialNext() {
 	h := &c.hunt
-	if len(h.candidates) == 0 || len(h.dialing) > 0 && h.isUnfit(h.candidates[0]) {
+	if len(h.candidates) == 0 {
 		return
 	}
 	to := h.candidates[0]
+	waits := is(h.unfit, to) || !h.headStart.IsZero() && h.grade(to) > h.best
+	if waits && len(h.dialing) > 0 {
+		return
+	}
 	h.candidates = h.candidates[1:]
 	h.tried = append(h.tried, to)
 	h.dialing[c.q.Dial(to, protocol.PPIDASAP)] = true
@@ -166,9 +197,15 @@ func (c *Client) stopHunt() {
 }
 
 // advanceHunt starts the next round when T5-Serverhunt has expired (SH5), or the pause is
-// over.
+// over, and ends a head start.
 func (c *Client) advanceHunt(now time.Time) {
 	h := &c.hunt
+	if h.state == hunting && !h.headStart.IsZero() && !h.headStart.After(now) {
+		h.headStart = time.Time{}
+		for range maxParallel - len(h.dialing) {
+			c.dialNext()
+		}
+	}
 	if h.state != hunting || h.t5Serverhunt.After(now) {
 		return
 	}
@@ -231,7 +268,7 @@ func (c *Client) becomeConnected(now time.Time, id effect.AssocID, remote protoc
 	h := &c.hunt
 	c.stopDialing()
 	h.state, h.home, h.remote, h.mute = connected, id, remote, true
-	h.lastErr, h.unfit = nil, protocol.TransportAddr{}
+	h.lastErr, h.unfit, h.lost = nil, protocol.TransportAddr{}, protocol.TransportAddr{}
 	h.t5Serverhunt, h.round = time.Time{}, c.cfg.HuntTimeout // SH3
 	c.q.Tell(HomeFound{Addr: remote})
 	waiting := c.waiting
@@ -246,6 +283,7 @@ func (c *Client) HandleLost(now time.Time, id effect.AssocID, err error) {
 	h := &c.hunt
 	switch {
 	case id == h.home:
+		h.lost = h.remote
 		c.becomeHomeless(now, err)
 	case h.dialing[id]:
 		delete(h.dialing, id)

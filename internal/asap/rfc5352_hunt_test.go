@@ -51,11 +51,40 @@ func TestHuntDoublesT5(t *testing.T) {
 	c.wantSent("SH6", ids[0], registration(1))
 	c.receive(ids[0], &wire.RegistrationResponse{Handle: pool, ID: 1})
 	c.wantTold("registered", asap.Registered{Handle: pool, ID: 1})
+	lost := c.dialed[ids[0]]
 	c.lose(ids[0])
 	c.wantTold("registrar lost", asap.HomeLost{Err: errTest})
-	ids, _ = c.wantDials("SH1", 3)
-	c.advanceToDeadline("T5-Serverhunt", huntTimeout)
-	c.wantAborted("SH5.2", ids...)
+	ids, _ = c.wantDials("SH1", 2)
+	c.advanceToDeadline("head start of the others", 250*time.Millisecond)
+	last, to := c.wantDial("the one that was lost")
+	if !to.Equal(lost) {
+		t.Errorf("dials %v, want %v", to, lost)
+	}
+	c.advanceToDeadline("T5-Serverhunt", huntTimeout-250*time.Millisecond)
+	c.wantAborted("SH5.2", append(ids, last)...)
+}
+
+// SCTP is the protocol's transport; others are for where it does not get through.
+func TestHuntPrefersSCTP(t *testing.T) {
+	c := newClientTest(t, "10.0.0.1", "10.0.0.2")
+	for i := range 2 {
+		overTCP := c.registrars[i]
+		overTCP.Protocol = protocol.TCP
+		c.registrars = append(c.registrars, overTCP)
+	}
+	c.resolve(pool)
+	ids, _ := c.wantDials("over SCTP", 2)
+	c.advanceToDeadline("head start", 250*time.Millisecond)
+	id, to := c.wantDial("SH1: three in all")
+	if to.Protocol != protocol.TCP {
+		t.Errorf("dials %v, want TCP", to)
+	}
+	c.lose(ids[0])
+	if _, to := c.wantDial("SH4"); to.Protocol != protocol.TCP {
+		t.Errorf("dials %v, want TCP", to)
+	}
+	c.lose(id)
+	c.wantIdle("no candidate is left")
 }
 
 // "SH5.2) ... It SHOULD attempt to select a different set of transport addresses with
