@@ -27,6 +27,8 @@ type Registrar struct {
 	networks []transport.Network
 	loop     *loop.Loop[*registrar.Engine]
 	events   *eventLog
+	tracer   *tracer               // nil: nobody wants a trace
+	usage    usage                 // owned by the loop
 	watchers map[*watcher]struct{} // owned by the loop
 	ended    chan struct{}         // closed when the loop has ended
 
@@ -58,7 +60,12 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
 	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
-	r.loop = loop.New(registrar.New(c.engine()), loop.Config{
+	engine := registrar.New(c.engine())
+	if r.tracer = newTracer(c.ID, c.Trace); r.tracer != nil {
+		engine.Trace = r.tracer.message
+	}
+	r.usage = newUsage(engine, c.ID)
+	r.loop = loop.New(engine, loop.Config{
 		Networks: networks,
 		Options:  c.Association.registrarOptions(),
 		Logger:   r.log,
@@ -71,6 +78,8 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 func (r *Registrar) handleEvent(event any) {
 	switch ev := event.(type) {
 	case registrar.Change:
+		r.usage.handlespaceChanged(time.Now())
+		r.tracer.lost(ev)
 		r.feed(ev)
 		r.logChange(ev)
 	case enrp.Serving:
@@ -80,8 +89,10 @@ func (r *Registrar) handleEvent(event any) {
 			r.events.tell(slog.LevelInfo, "serving with a handlespace of its own: no other registrar was found")
 		}
 	case enrp.PeerUp:
+		r.usage.peersChanged(time.Now())
 		r.events.tell(slog.LevelInfo, "peer is there", "peer", ev.ID, "at", ev.Addr.String())
 	case enrp.PeerLost:
+		r.usage.peersChanged(time.Now())
 		r.events.tell(slog.LevelWarn, "peer is gone", "peer", ev.ID)
 	case enrp.TakenOver:
 		r.events.tell(slog.LevelWarn, "pool elements of a peer have a new home", "peer", ev.Target, "by", ev.By, "elements", ev.Elements)
@@ -170,6 +181,7 @@ func (r *Registrar) end(stop func() error) error {
 	r.mu.Unlock()
 	err := stop()
 	r.events.stop()
+	r.tracer.stop()
 	if first {
 		close(r.ended)
 	}

@@ -56,6 +56,9 @@ type RegistrarConfig struct {
 	Network Network
 	// Logger takes what happens. Default: nothing is logged.
 	Logger *slog.Logger
+	// Trace, if set, is called for each message that comes or goes, one at a time and in
+	// order, the last time before Shutdown returns. What it cannot keep up with is left out and counted.
+	Trace func(TraceEntry)
 
 	// EndpointKeepAliveTransmissionInterval is how long a PE is quiet before it is
 	// asked for a sign of life, give or take an eighth. Default: 5 s.

@@ -20,6 +20,9 @@ func (s *Space[V]) Checksum(registrar protocol.RegistrarID) uint16 {
 	return ^uint16(sum)
 }
 
+// Owned is how many PEs a registrar is the home of.
+func (s *Space[V]) Owned(registrar protocol.RegistrarID) int { return s.owners[registrar].elements }
+
 func (s *Space[V]) own(el *Element[V]) {
 	o := s.owners[el.Home]
 	o.elements++

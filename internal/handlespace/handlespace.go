@@ -98,6 +98,9 @@ func New[V any](opts Options) *Space[V] {
 // Len returns the number of PEs in all pools.
 func (s *Space[V]) Len() int { return s.count }
 
+// LenPools returns the number of pools.
+func (s *Space[V]) LenPools() int { return len(s.pools) }
+
 // Get returns a PE, or nil.
 func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V] {
 	if p := s.pools[handle]; p != nil {

@@ -50,6 +50,9 @@ type Change = handlespace.Change[asap.Watch]
 //	          ◀─────────────────────
 //	            adopt, release
 type Engine struct {
+	// Trace, if set, is told of each message that comes or goes. It must not call the Engine.
+	Trace func(now time.Time, m Traced)
+
 	effects effect.Queue
 	space   *asap.Space
 	home    *asap.Home
@@ -57,6 +60,20 @@ type Engine struct {
 
 	now        time.Time // of the call under way
 	announcing bool
+}
+
+// Traced is a message that comes or goes.
+type Traced struct {
+	Sent      bool // else it has come
+	Multicast bool
+	PPID      protocol.PPID
+	Data      []byte // valid during the call only
+}
+
+func (e *Engine) trace(m Traced) {
+	if e.Trace != nil {
+		e.Trace(e.now, m)
+	}
 }
 
 // New returns a registrar with an empty handlespace, which does nothing before Start.
@@ -143,6 +160,7 @@ func (e *Engine) HandleUp(now time.Time, id effect.AssocID, service protocol.PPI
 func (e *Engine) HandleMessage(now time.Time, id effect.AssocID, ppid protocol.PPID, data []byte) {
 	e.enter(now)
 	defer e.leave()
+	e.trace(Traced{PPID: ppid, Data: data})
 	if e.home.Knows(id) {
 		e.home.HandleMessage(now, id, ppid, data)
 	} else {
@@ -167,6 +185,7 @@ func (e *Engine) HandleDatagram(now time.Time, service protocol.PPID, from netip
 	e.enter(now)
 	defer e.leave()
 	if service == protocol.PPIDENRP {
+		e.trace(Traced{Multicast: true, PPID: service, Data: data})
 		e.enrp.HandleDatagram(now, from, data)
 	}
 }
@@ -189,4 +208,10 @@ func (e *Engine) Deadline() time.Time {
 }
 
 // Next implements loop.Engine.
-func (e *Engine) Next() (effect.Effect, bool) { return e.effects.Next() }
+func (e *Engine) Next() (effect.Effect, bool) {
+	f, ok := e.effects.Next()
+	if ok && (f.Kind == effect.Send || f.Kind == effect.Announce) {
+		e.trace(Traced{Sent: true, Multicast: f.Kind == effect.Announce, PPID: f.PPID, Data: f.Data})
+	}
+	return f, ok
+}
