@@ -118,10 +118,12 @@ func (e *Engine[V]) handleListRequest(l *link[V], sender protocol.RegistrarID) {
 
 // handleListResponse adds the peers that p knows and dials them.
 func (e *Engine[V]) handleListResponse(now time.Time, p *peer[V], m *wire.ListResponse) {
-	if p == nil || m.Reject {
+	if p == nil {
 		return
 	}
-	p.listed = true
+	if p.listAsked = !m.Reject; m.Reject {
+		return
+	}
 	for _, s := range m.Servers {
 		addr, ok := e.peerAddr(s.Transport, s.Transport)
 		if !ok || s.ID == 0 || s.ID == e.cfg.ID || e.peer(s.ID) != nil {

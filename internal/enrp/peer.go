@@ -46,7 +46,7 @@ type peer[V any] struct {
 	deadline  time.Time // of the state
 	lastHeard time.Time // zero: it has only been heard of
 
-	listed       bool // it has given us its peer list
+	listAsked    bool // it has been asked for its peer list, and has not refused
 	mentorFailed bool // it could not be our mentor
 	sync         sync // what we download from it
 	page         page // what it downloads from us
@@ -180,7 +180,7 @@ func (e *Engine[V]) drop(now time.Time, p *peer[V]) {
 		}
 	}
 	for _, q := range e.peers {
-		q.listed = false
+		q.listAsked = false
 	}
 	if !p.lastHeard.IsZero() {
 		e.effects.Tell(PeerLost{p.id})
@@ -268,7 +268,7 @@ func (e *Engine[V]) linkLost(now time.Time, p *peer[V], l *link[V], refused bool
 
 // cannotHear stops everything that waits for an answer of p.
 func (e *Engine[V]) cannotHear(now time.Time, p *peer[V]) {
-	p.page = page{}
+	p.page, p.listAsked = page{}, false
 	e.stopWaitingFor(now, p.id)
 	if p.sync.running() {
 		e.failSync(now, p)

@@ -64,7 +64,8 @@ func (e *Engine[V]) handlePresence(now time.Time, l *link[V], m *wire.Presence) 
 	if m.ReplyRequired {
 		e.sendPresence(l, false)
 	}
-	if !p.listed {
+	if !p.listAsked {
+		p.listAsked = true
 		e.requestList(l)
 	}
 	e.lookForMentor(now)

@@ -98,7 +98,7 @@ func TestPeerWithoutAssociation(t *testing.T) {
 	e.HandleLost(e.now, 1, io.EOF)
 	e.drain()
 	e.reached(1<<63|1, 1)
-	e.want("it lives", send(101, e.ours(0, true)))
+	e.want("it lives, and may know others now", send(101, e.ours(0, true)), send(101, &wire.ListRequest{Sender: ownID, Receiver: 1}))
 }
 
 // Where a peer was, another registrar answers: the peer has been killed and started anew.
