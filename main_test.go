@@ -13,5 +13,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "PE process:", runPEProcess(arg))
 		os.Exit(1)
 	}
+	if arg := os.Getenv(partEnv); arg != "" {
+		fmt.Fprintln(os.Stderr, "part of a scope:", runPart(arg))
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
