@@ -24,10 +24,10 @@ var (
 	scheduleSeed  = flag.Uint64("seed", 0, "run TestConvergence with this seed alone, and tell what happens")
 )
 
-// "The ENRP servers in an operation scope share a common handlespace" (RFC 5353 section 1.2), whatever
-// happens: registrars and PEs start, end and die, and the network between them is cut and
-// healed, at random. Once that is over, all registrars list exactly the PEs that live, with the
-// same home.
+// "each ENRP server in the operational scope SHOULD periodically verify that its local copy of
+// handlespace data is still in sync with that of its peers" (RFC 5353 section 3.6), whatever happens:
+// registrars and PEs start, end and die, and the network between them is cut and healed, at
+// random. Once that is over, all registrars list exactly the PEs that live, with the same home.
 //
 //	go test -run TestConvergence -schedules=1000
 //	go test -run TestConvergence -seed=N -v
@@ -55,10 +55,11 @@ type faults struct {
 	rand       *rand.Rand
 	net        *simnet.Network
 	announced  bool // registrars are found by multicast, not by configuration
+	renewed    bool // PEs reregister, and end, in time to repair what registrars do not
 	registrars []*mortalRegistrar
 	elements   []*mortalPE
 	cuts       map[[2]netip.Addr]bool
-	hosts      int
+	hosts      int // of PEs, until now
 	began      time.Time
 	history    []string
 	closing    sync.WaitGroup
@@ -85,7 +86,7 @@ func newFaults(t *testing.T, seed uint64) *faults {
 		T: t, rand: rand.New(rand.NewPCG(seed, 0)), net: simnet.New(simnet.Config{Latency: latency, Seed: seed}),
 		cuts: make(map[[2]netip.Addr]bool), began: time.Now(),
 	}
-	f.announced = f.rand.IntN(2) == 0
+	f.announced, f.renewed = f.rand.IntN(2) == 0, f.rand.IntN(2) == 0
 	for i := range 2 + f.rand.IntN(3) {
 		h := f.net.Host(fmt.Sprintf("10.0.0.%d", i+1))
 		f.registrars = append(f.registrars, &mortalRegistrar{addr: h.Addrs()[0], host: h})
@@ -257,6 +258,9 @@ func (f *faults) startPE(i int) {
 	if !f.announced {
 		cfg = rsp.Config{Registrars: f.asap()}
 	}
+	if !f.renewed {
+		cfg.ReregistrationInterval = time.Hour
+	}
 	endpoint, err := rsp.NewEndpointOn(cfg, pe.host)
 	if err != nil {
 		f.Fatal(err)
@@ -304,13 +308,13 @@ func (f *faults) differences() (wrong []string) {
 	}
 	slices.Sort(want)
 	living := f.living()
-	homes := homesOf(living[0])
+	homes := f.homesOf(living[0], want)
 	for _, r := range living {
-		if got := homesOf(r); !maps.Equal(got, homes) || !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
+		if got := f.homesOf(r, want); !maps.Equal(got, homes) || !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
 			wrong = append(wrong, fmt.Sprintf("registrar %v has the PEs and homes %v, registrar %v %v, PEs that live: %v", r.id, got, living[0].id, homes, want))
 		}
-		for pe, home := range homesOf(r) {
-			if !slices.ContainsFunc(living, func(l *mortalRegistrar) bool { return l.id == home }) {
+		for pe, home := range f.homesOf(r, want) {
+			if !f.lives(home) {
 				wrong = append(wrong, fmt.Sprintf("registrar %v: the home of PE %v is %v, which is dead", r.id, pe, home))
 			}
 		}
@@ -321,15 +325,23 @@ func (f *faults) differences() (wrong []string) {
 	return wrong
 }
 
-// homesOf is the handlespace of r: the home of each PE.
-func homesOf(r *mortalRegistrar) map[string]rsp.RegistrarID {
+// homesOf is the handlespace of r: the home of each PE. A PE that has died, as has its home, may be
+// there to the end of its registration life if r has never heard that home.
+func (f *faults) homesOf(r *mortalRegistrar, living []string) map[string]rsp.RegistrarID {
 	homes := make(map[string]rsp.RegistrarID)
 	for _, pool := range r.Pools() {
 		for _, el := range pool.Elements {
-			homes[fmt.Sprintf("%s/%d", pool.Handle, el.ID)] = el.Registrar
+			pe := fmt.Sprintf("%s/%d", pool.Handle, el.ID)
+			if f.renewed || f.lives(el.Registrar) || slices.Contains(living, pe) {
+				homes[pe] = el.Registrar
+			}
 		}
 	}
 	return homes
+}
+
+func (f *faults) lives(id rsp.RegistrarID) bool {
+	return slices.ContainsFunc(f.living(), func(r *mortalRegistrar) bool { return r.id == id })
 }
 
 // peersOf lists the peers that r has reached.
