@@ -40,6 +40,8 @@ type RegistrarConfig struct {
 	// Peers are other registrars of the operation scope, "host:port" of their ENRPAddress or "host"
 	// for port 9901. They are sought for as long as they cannot be reached.
 	Peers []string
+	// IPv4Only leaves IPv6 out: where the registrar serves, and at its Peers.
+	IPv4Only bool
 	// Announce is the multicast group in which the registrar makes itself known to PEs and PUs:
 	// "auto" is RSPLIB's 239.0.0.50:3863, "off" none. Default: "auto" if Address is empty, else "off".
 	Announce string

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,7 @@ func (r *Registrar) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	local, err := lookupHosts(ctx, r.cfg.Address)
+	local, err := r.lookupLocal(ctx, r.cfg.Address)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (r *Registrar) start(ctx context.Context) error {
 	}
 	peerLocal := local
 	if r.cfg.ENRPAddress != "" {
-		peerLocal, err = lookupHosts(ctx, r.cfg.ENRPAddress)
+		peerLocal, err = r.lookupLocal(ctx, r.cfg.ENRPAddress)
 	}
 	var forPeers []transport.Listener
 	if err == nil {
@@ -151,6 +152,9 @@ func (r *Registrar) listenAt(ctx context.Context, local protocol.TransportAddr) 
 
 func (r *Registrar) tryListen(ctx context.Context, local protocol.TransportAddr) ([]transport.Listener, error) {
 	var listeners []transport.Listener
+	if r.cfg.IPv4Only && len(local.Addrs) == 0 {
+		local.Addrs = []netip.Addr{netip.IPv4Unspecified()}
+	}
 	for _, n := range r.networks {
 		local.Protocol = n.Protocol()
 		ln, err := n.Listen(ctx, local, r.cfg.Association.registrarOptions())
@@ -169,6 +173,18 @@ func closeAll(listeners []transport.Listener) {
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}
+}
+
+// lookupLocal looks up where to serve, by IPv4 alone if so configured.
+func (r *Registrar) lookupLocal(ctx context.Context, address string) (protocol.TransportAddr, error) {
+	local, err := lookupHosts(ctx, address)
+	if err != nil || !r.cfg.IPv4Only || len(local.Addrs) == 0 {
+		return local, err
+	}
+	if local.Addrs = slices.DeleteFunc(local.Addrs, netip.Addr.Is6); len(local.Addrs) == 0 {
+		return local, fmt.Errorf("%s has no IPv4 address", address)
+	}
+	return local, nil
 }
 
 // lookupHosts reads "host:port,host,...", where "" is all of the machine.
@@ -203,6 +219,9 @@ func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, 
 		}
 		for _, n := range r.networks {
 			to, err := lookupAddr(ctx, n.Protocol(), peer)
+			if r.cfg.IPv4Only {
+				to.Addrs = slices.DeleteFunc(to.Addrs, netip.Addr.Is6)
+			}
 			if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
 				err = errors.New("needs a host and a port")
 			}

@@ -1,62 +1,36 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"flag"
 	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/rserpool/rsp"
+	"go.uber.org/goleak"
 )
 
-func TestParse(t *testing.T) {
-	var stderr bytes.Buffer
-	cfg, err := parse([]string{
-		"-identifier=0x11111111", "-asap=127.0.0.1:3863", "-transport=tcp",
-		"-endpointkeepalivetransmissioninterval=300", "-endpointkeepalivetimeoutinterval=100",
-		"-maxbadpereports=2", "-maxincrement=4", "-maxhresitems=5", "-minaddressscope=sitelocal", "-quiet",
-	}, &stderr)
-	if err != nil {
-		t.Fatal(err)
+// programVar makes the test binary the program.
+const programVar = "RSPREGISTRAR_TEST_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programVar) != "" {
+		main()
+		return
 	}
-	got := *cfg
-	got.Logger = nil
-	want := rsp.RegistrarConfig{
-		ID: 0x11111111, Address: "127.0.0.1:3863", Network: rsp.TCPMapping,
-		EndpointKeepAliveTransmissionInterval: 300 * time.Millisecond,
-		EndpointKeepAliveTimeoutInterval:      100 * time.Millisecond,
-		MaxBadPEReports:                       2, MaxIncrement: 4, MaxHResItems: 5, MinAddressScope: rsp.ScopeSiteLocal,
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	goleak.VerifyTestMain(m)
 }
 
-func TestParseErrors(t *testing.T) {
-	for _, args := range []string{
-		"-nosuchoption=1", "argument", "-identifier=x", "-identifier=0x100000000", "-transport=udp",
-		"-endpointkeepalivetimeoutinterval=0", "-endpointkeepalivetimeoutinterval=1s", "-minaddressscope=host",
-		"-maxhresitems=many", "-loglevel=loud",
-	} {
-		var stderr bytes.Buffer
-		if _, err := parse([]string{args}, &stderr); err == nil || errors.Is(err, flag.ErrHelp) {
-			t.Errorf("%s: error %v", args, err)
-		}
-	}
-}
-
-// buffer is a bytes.Buffer for a log and its reader.
+// buffer is what the program prints, for its reader.
 type buffer struct {
 	mu sync.Mutex
-	b  bytes.Buffer
+	b  strings.Builder
 }
 
 func (b *buffer) Write(p []byte) (int, error) {
@@ -71,44 +45,175 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
+// local are options for a registrar that nobody outside sees.
+var local = []string{"-identifier=0x11111111", "-asap=127.0.0.1:0", "-transport=tcp", "-asapannounce=off", "-enrpannounce=off"}
+
 var running = regexp.MustCompile(`registrar is running.* id=0x11111111 addresses=(127\.0\.0\.1:\d+)`)
 
-// The program says who and where it is, serves, and ends by itself when it is told to.
-func TestRun(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var log buffer
-	ended := make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{"-identifier=0x11111111", "-asap=127.0.0.1:0", "-transport=tcp"}, &log)
-	}()
-	var match []string
-	for deadline := time.Now().Add(10 * time.Second); match == nil; match = running.FindStringSubmatch(log.String()) {
+// waitRunning waits until the log has the registrar's address.
+func waitRunning(t *testing.T, log *buffer) string {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if match := running.FindStringSubmatch(log.String()); match != nil {
+			return match[1]
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("log:\n%s", log.String())
 		}
-		time.Sleep(time.Millisecond)
 	}
-	conn, err := net.Dial("tcp", match[1])
+}
+
+// start runs the program until stop, which returns its error.
+func start(t *testing.T, args ...string) (addr string, stdout, log *buffer, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	stdout, log = new(buffer), new(buffer)
+	ended := make(chan error, 1)
+	go func() { ended <- run(ctx, append(local[:len(local):len(local)], args...), stdout, log) }()
+	stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() { stop() })
+	return waitRunning(t, log), stdout, log, stop
+}
+
+// The program says who and where it is, serves, and ends by itself when it is told to.
+func TestRun(t *testing.T) {
+	addr, stdout, log, stop := start(t)
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
-	cancel()
-	if err := <-ended; err != nil {
+	if err := stop(); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(log.String(), "registrar has ended") {
 		t.Errorf("log:\n%s", log.String())
 	}
-	if conn, err := net.Dial("tcp", match[1]); err == nil {
+	for _, want := range []string{"0x11111111", addr, "ASAP parameters:", "peerheartbeatcycle                       2444\n", "ENRP parameters:"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in the banner:\n%s", want, stdout)
+		}
+	}
+	if conn, err := net.Dial("tcp", addr); err == nil {
 		conn.Close()
 		t.Error("it still listens")
 	}
 }
 
-func TestRunCannotStart(t *testing.T) {
-	var log buffer
-	if err := run(t.Context(), []string{"-asap=192.0.2.1:3863", "-transport=tcp"}, &log); err == nil {
-		t.Error("it serves at an address that is not here")
+func TestQuiet(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var stdout, log buffer
+	if err := run(ctx, append(local[:len(local):len(local)], "-quiet"), &stdout, &log); err != nil {
+		t.Error(err)
 	}
+	if stdout.String() != "" || log.String() != "" {
+		t.Errorf("it prints %q, %q", stdout.String(), log.String())
+	}
+}
+
+func TestRunCannotStart(t *testing.T) {
+	for _, args := range [][]string{
+		{"-asap=192.0.2.1:3863", "-transport=tcp"},
+		{"-asap=[::1]:0", "-disable-ipv6", "-transport=tcp"},
+		{"-statsfile=" + filepath.Join(t.TempDir(), "none", "file")},
+		{"-actionlogfile=" + filepath.Join(t.TempDir(), "none", "file")},
+		{"-scalar=" + filepath.Join(t.TempDir(), "none", "file")},
+		{"-logfile=" + filepath.Join(t.TempDir(), "none", "file")},
+		{"-daemonpidfile=" + filepath.Join(t.TempDir(), "none", "file")},
+		{"-asapannounce=10.0.0.1:3863"},
+		{"-peer=:"},
+	} {
+		var stdout, log buffer
+		if err := run(t.Context(), append(args, "-enrpannounce=off"), &stdout, &log); err == nil {
+			t.Errorf("it serves with %v", args)
+		}
+	}
+}
+
+// program is a process of this program.
+func program(t *testing.T, log *buffer, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], append(local[:len(local):len(local)], args...)...)
+	cmd.Env = append(os.Environ(), programVar+"=1")
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() }) // fails if it has ended
+	return cmd
+}
+
+// SIGINT ends the program gracefully, with exit code 0.
+func TestInterrupt(t *testing.T) {
+	var log buffer
+	cmd := program(t, &log)
+	waitRunning(t, &log)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil || !strings.Contains(log.String(), "registrar has ended") {
+		t.Errorf("it ends with %v; log:\n%s", err, log.String())
+	}
+}
+
+// An unknown option is an error: exit code 1.
+func TestUnknownOption(t *testing.T) {
+	var log buffer
+	err := program(t, &log, "-nosuchoption").Wait()
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(log.String(), "nosuchoption") {
+		t.Errorf("it ends with %v; log:\n%s", err, log.String())
+	}
+}
+
+// The systemd unit uses options that exist.
+func TestUnit(t *testing.T) {
+	unit, err := os.ReadFile("rspregistrar.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^ExecStart=\S*/rspregistrar (.*) \$RSPREGISTRAR_OPTIONS$`).FindSubmatch(unit)
+	if command == nil {
+		t.Fatal("no ExecStart")
+	}
+	if _, err := parse(strings.Fields(string(command[1])), new(buffer)); err != nil {
+		t.Error(err)
+	}
+	for example := range strings.FieldsSeq(regexp.MustCompile(`# .*RSPREGISTRAR_OPTIONS=(.*)`).FindStringSubmatch(string(unit))[1]) {
+		if _, err := parse([]string{example}, new(buffer)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestUnitVerifies(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Skip("systemd-analyze is absent")
+	}
+	// The program need not be installed where the unit says.
+	unit, err := os.ReadFile("rspregistrar.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "rspregistrar.service")
+	if err := os.WriteFile(file, []byte(strings.Replace(string(unit), "/usr/bin/rspregistrar", os.Args[0], 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command("systemd-analyze", "verify", "--recursive-errors=no", file).CombinedOutput()
+	if err != nil || len(output) > 0 {
+		t.Errorf("%v\n%s", err, output)
+	}
+}
+
+// Help names every option once.
+func TestHelp(t *testing.T) {
+	var stdout buffer
+	if _, err := parse([]string{"-help"}, &stdout); err != flag.ErrHelp {
+		t.Fatal(err)
+	}
+	newOptions().flags.VisitAll(func(f *flag.Flag) {
+		if n := len(regexp.MustCompile(`(?m)^  -`+f.Name+`(=|$)`).FindAllString(stdout.String(), -1)); n != 1 {
+			t.Errorf("-%s is there %d times", f.Name, n)
+		}
+	})
 }
