@@ -239,10 +239,16 @@ func (h *Home) abort(a *homeAssoc) {
 	h.effects.Abort(a.id)
 }
 
-// forget drops an association, and removes the PEs that were registered over it.
+// forget drops an association, and removes the PEs that were registered over it, but not those
+// that go on over the association of a visit.
 func (h *Home) forget(a *homeAssoc) {
 	for len(a.elements) > 0 {
-		h.lose(a.elements[len(a.elements)-1], handlespace.AssociationLost)
+		el := a.elements[len(a.elements)-1]
+		if v := el.Value.visited; v != nil && v != a && h.assocs[v.id] == v {
+			h.attach(el, v)
+			continue
+		}
+		h.lose(el, handlespace.AssociationLost)
 	}
 	h.idle.Remove(a.idle)
 	delete(h.assocs, a.id)

@@ -16,7 +16,8 @@ import (
 //	                       │
 //	                       └──▶ not reached, or the timeout interval is over: the PEs are removed
 //
-// A PE that registers here by itself meanwhile needs no visit any more.
+// A PE that registers here by itself meanwhile needs no visit any more. One that does so when it has
+// been asked already follows the visit: it ends the association that it has registered over.
 type adoption struct {
 	at       protocol.TransportAddr
 	elements []*Element
@@ -67,7 +68,7 @@ func (h *Home) adopting(el *Element) bool {
 
 // askAdopted asks el for a sign of life, with the H bit: "adopt me".
 func (h *Home) askAdopted(now time.Time, el *Element) {
-	el.Value.state = watchAsked
+	el.Value.state, el.Value.visited = watchAsked, el.Value.assoc
 	h.watches.set(el, now.Add(h.cfg.EndpointKeepAliveTimeoutInterval))
 	h.stats.KeepAlives++
 	h.answers.keepAlive = wire.EndpointKeepAlive{Home: true, Registrar: h.cfg.ID, Handle: el.Handle, ID: el.ID}
@@ -91,5 +92,6 @@ func (h *Home) Release(el *Element) {
 	if el.Value.assoc != nil {
 		h.detach(el)
 	}
+	el.Value.visited = nil
 	h.watches.remove(el)
 }

@@ -99,6 +99,42 @@ func TestAdoptedPERegistersItself(t *testing.T) {
 	h.wantChanges("it belongs to its own association", "removed Echo/1 (association lost)")
 }
 
+// KA2.4 of RFC 5352 section 3.4 has a PE adopt who asks it with the H bit: it does so too when it has
+// registered by itself at the same time, and ends that association. It is there all the time.
+func TestVisitedPERegistersItself(t *testing.T) {
+	ack := &wire.EndpointKeepAliveAck{Handle: "Echo", ID: 1}
+	visit := func() (h *homeTest, id effect.AssocID) {
+		h = newHomeTest(t)
+		id = h.takeOver(1)
+		h.up(7, "10.0.0.4")
+		h.up(id, "10.0.0.4")
+		h.want("asked", send(id, homeCall(1)))
+		h.receive(7, &wire.Registration{Handle: "Echo", Element: element(1)})
+		h.drain()
+		h.changes = nil
+		return h, id
+	}
+	h, id := visit()
+	h.HandleLost(h.now, 7, io.EOF)
+	h.receive(id, ack)
+	h.wantChanges("it goes on over the visit")
+	h.HandleLost(h.now, id, io.EOF)
+	h.wantChanges("which is its association now", "removed Echo/1 (association lost)")
+
+	h, id = visit()
+	h.receive(id, ack)
+	h.HandleLost(h.now, 7, io.EOF)
+	h.wantChanges("the answer has come first")
+	h.HandleLost(h.now, id, io.EOF)
+	h.wantChanges("the visit's association is its own", "removed Echo/1 (association lost)")
+
+	h, id = visit()
+	h.HandleLost(h.now, id, io.EOF)
+	h.wantChanges("the visit was in vain")
+	h.HandleLost(h.now, 7, io.EOF)
+	h.wantChanges("its own association ends", "removed Echo/1 (association lost)")
+}
+
 // A PE that has got another home is that one's to watch.
 func TestRelease(t *testing.T) {
 	h := newHomeTest(t)

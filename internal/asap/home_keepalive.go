@@ -39,6 +39,7 @@ type Watch struct {
 	slot     int        // in assoc.elements
 	reports  int        // ENDPOINT_UNREACHABLE received about it
 	adopted  bool       // ours by a takeover, and not yet by the PE's own word
+	visited  *homeAssoc // that it was asked over to adopt us, and has said nothing; nil: none
 }
 
 type watchState uint8
@@ -89,6 +90,9 @@ func (h *Home) spread(interval time.Duration) time.Duration {
 // in its pool.
 func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointKeepAliveAck) {
 	el := h.space.Get(m.Handle, m.ID)
+	if el != nil && el.Value.visited == a {
+		h.attach(el, a)
+	}
 	if el == nil || el.Value.assoc != a || el.Value.state != watchAsked {
 		h.stats.Ignored++
 		return

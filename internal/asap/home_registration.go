@@ -110,6 +110,9 @@ func (h *Home) usable(user protocol.TransportAddr, proven []netip.Addr) []netip.
 // it.
 func (h *Home) attach(el *Element, a *homeAssoc) {
 	w := &el.Value
+	if w.visited == a {
+		w.visited = nil
+	}
 	if w.assoc == a {
 		return
 	}
