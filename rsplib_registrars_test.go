@@ -33,17 +33,23 @@ const (
 // realScope is an operation scope of processes in the lab, each on a host of its own. Its
 // registrars find each other by multicast.
 type realScope struct {
-	*testing.T
+	testing.TB
 	ctx    context.Context
 	hosts  []*lab.Host
 	timers time.Duration // of the registrars, which make them notice failures; 0: their defaults
+	quiet  bool          // registrars neither log nor ask PEs for signs of life
 	procs  map[string]*lab.Process
+	pids   map[string]int
 }
 
-func newRealScope(t *testing.T, hosts []*lab.Host) *realScope {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+func newRealScope(t testing.TB, hosts []*lab.Host) *realScope {
+	timeout := 30 * time.Second
+	if _, ok := t.(*testing.B); ok {
+		timeout = 10 * time.Minute
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
-	return &realScope{T: t, ctx: ctx, hosts: hosts, procs: make(map[string]*lab.Process)}
+	return &realScope{TB: t, ctx: ctx, hosts: hosts, procs: make(map[string]*lab.Process), pids: make(map[string]int)}
 }
 
 func (s *realScope) addr(host int, port uint16) string {
@@ -55,7 +61,7 @@ func (s *realScope) registrar(i int, make maker) {
 	s.Helper()
 	name, asap, enrp := fmt.Sprint("registrar ", i+1), s.addr(i, protocol.PortASAP), s.addr(i, protocol.PortENRP)
 	if make == ours {
-		s.start(name, i, part{Registrar: rsp.RegistrarID(i + 1), Address: asap, ENRPAddress: enrp, Timers: s.timers})
+		s.start(name, i, part{Registrar: rsp.RegistrarID(i + 1), Address: asap, ENRPAddress: enrp, Timers: s.timers, Quiet: s.quiet})
 		return
 	}
 	args := []string{fmt.Sprintf("-identifier=0x%x", i+1), "-asap=" + asap, "-enrp=" + enrp, "-asapannounce=off", "-mentordiscoverytimeout=1000"}
@@ -64,8 +70,10 @@ func (s *realScope) registrar(i int, make maker) {
 			args = append(args, fmt.Sprintf("-%s=%d", option, s.timers.Milliseconds()))
 		}
 	}
-	s.procs[name] = lab.Start(s.T, s.hosts[i].RSPLIB(s.T, "rspregistrar", args...))
-	s.procs[name].Expect(s.ctx, s.T, "Max Endpoint Unreachable Rate")
+	if s.quiet {
+		args = append(args, fmt.Sprintf("-endpointkeepalivetransmissioninterval=%d", quietInterval.Milliseconds()))
+	}
+	s.run(name, s.hosts[i].RSPLIB(s.TB, "rspregistrar", args...)).Expect(s.ctx, s.TB, "Max Endpoint Unreachable Rate")
 }
 
 // pe starts the PE whose identifier is id+1 and that knows one registrar only.
@@ -76,16 +84,22 @@ func (s *realScope) pe(id int, make maker, registrar int) {
 		s.start(name, peHost+id, part{Registrars: []string{at}, PE: rsp.PEID(id + 1)})
 		return
 	}
-	s.procs[name] = lab.Start(s.T, s.hosts[peHost+id].RSPLIB(s.T, "rspserver", "-echo",
-		fmt.Sprintf("-identifier=%d", id+1), "-registrar="+at, "-asapannounce=off"))
-	s.procs[name].Expect(s.ctx, s.T, "Identifier")
+	s.run(name, s.hosts[peHost+id].RSPLIB(s.TB, "rspserver", "-echo", fmt.Sprintf("-identifier=%d", id+1),
+		"-registrar="+at, "-asapannounce=off")).Expect(s.ctx, s.TB, "Identifier")
 }
 
 // start starts a part of ours and waits until it is ready.
 func (s *realScope) start(name string, host int, p part) *lab.Process {
 	s.Helper()
-	s.procs[name] = lab.Start(s.T, p.command(s.T, s.hosts[host]))
-	s.procs[name].Expect(s.ctx, s.T, "ready")
+	process := s.run(name, p.command(s.TB, s.hosts[host]))
+	process.Expect(s.ctx, s.TB, "ready")
+	return process
+}
+
+func (s *realScope) run(name string, cmd *exec.Cmd) *lab.Process {
+	s.Helper()
+	s.procs[name] = lab.Start(s.TB, cmd)
+	s.pids[name] = cmd.Process.Pid
 	return s.procs[name]
 }
 
@@ -97,6 +111,7 @@ type part struct {
 	Registrar            rsp.RegistrarID
 	Address, ENRPAddress string        // of a registrar
 	Timers               time.Duration // of a registrar
+	Quiet                bool          // a registrar neither logs nor asks PEs for signs of life
 
 	PE         rsp.PEID
 	Registrars []string // that a PE or a PU knows
@@ -140,12 +155,19 @@ func runPart(arg string) error {
 	return nil
 }
 
+// quietInterval is the longest that RSPLIB's registrar takes.
+const quietInterval = 300 * time.Second
+
 func (p part) runRegistrar(log *slog.Logger) error {
-	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{
+	cfg := rsp.RegistrarConfig{
 		ID: p.Registrar, Address: p.Address, ENRPAddress: p.ENRPAddress, ENRPAnnounce: "auto", Logger: log,
 		MentorDiscoveryTimeout: time.Second,
 		PeerHeartbeatCycle:     p.Timers, PeerMaxTimeLastHeard: p.Timers, PeerMaxTimeNoResponse: p.Timers,
-	})
+	}
+	if p.Quiet {
+		cfg.Logger, cfg.EndpointKeepAliveTransmissionInterval = nil, quietInterval
+	}
+	r, err := rsp.NewRegistrar(&cfg)
 	if err == nil {
 		err = r.Start(ctx())
 	}
@@ -191,7 +213,7 @@ func resolveForever(e *rsp.Endpoint) error {
 // dial opens an association from the host that the test itself uses.
 func (s *realScope) dial(registrar int, port uint16) *peer {
 	s.Helper()
-	return dialFrom(s.T, s.hosts[probe], s.addr(registrar, port))
+	return dialFrom(s.TB, s.hosts[probe], s.addr(registrar, port))
 }
 
 // dialFrom opens an association from a host.
@@ -306,8 +328,8 @@ func (s *realScope) testUpdate(first, second maker) {
 	for _, p := range at {
 		p.await(s.ctx, homes{1: 1, 2: 1, 3: 2})
 	}
-	s.procs["PE 2"].Interrupt(s.T) // it deregisters
-	s.kill("PE 3")                 // it is lost
+	s.procs["PE 2"].Interrupt(s.TB) // it deregisters
+	s.kill("PE 3")                  // it is lost
 	for _, p := range at {
 		p.await(s.ctx, homes{1: 1})
 	}
@@ -395,20 +417,20 @@ func (s *realScope) testTakeover(home, heir maker, others []maker) {
 		survivors[i].await(s.ctx, homes{1: dead, 2: dead})
 	}
 	pu := s.start("PU", puHost, part{Registrars: []string{s.addr(last, protocol.PortASAP), s.addr(0, protocol.PortASAP)}})
-	session := terminal{lab.Start(s.T, s.hosts[puHost].RSPLIB(s.T, "rspterminal", "-poolhandle=EchoPool",
+	session := terminal{lab.Start(s.TB, s.hosts[puHost].RSPLIB(s.TB, "rspterminal", "-poolhandle=EchoPool",
 		"-registrar="+s.addr(0, protocol.PortASAP), "-asapannounce=off"))}
-	pe := session.exchange(s.ctx, s.T, "before")
+	pe := session.exchange(s.ctx, s.TB, "before")
 
 	s.killHome(dead, heir, survivors)
-	if now := session.exchange(s.ctx, s.T, "after"); now != pe {
+	if now := session.exchange(s.ctx, s.TB, "after"); now != pe {
 		s.Errorf("the session went from PE %v to PE %v", pe, now)
 	}
 	s.kill(fmt.Sprintf("PE %d", uint32(pe)))
-	if next := session.exchange(s.ctx, s.T, "the end of PE"); next != 3-pe {
+	if next := session.exchange(s.ctx, s.TB, "the end of PE"); next != 3-pe {
 		s.Errorf("PE %v answers after the death of PE %v", next, pe)
 	}
-	pu.Input(s.T, "end")
-	pu.Expect(s.ctx, s.T, "took")
+	pu.Input(s.TB, "end")
+	pu.Expect(s.ctx, s.TB, "took")
 	if !strings.Contains(pu.Output(), "\n0 resolutions failed") {
 		s.Error("there was a gap")
 	}

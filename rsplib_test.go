@@ -153,7 +153,7 @@ func (m mix) waitRegistered(ctx context.Context, t *testing.T, id rsp.PEID) {
 
 // echoClient sends a line and returns the PE that answers it.
 type echoClient interface {
-	exchange(ctx context.Context, t *testing.T, line string) rsp.PEID
+	exchange(ctx context.Context, t testing.TB, line string) rsp.PEID
 }
 
 func (m mix) startClient(ctx context.Context, t *testing.T) echoClient {
@@ -180,7 +180,7 @@ func (c *sessionClient) onFailover(_ context.Context, f *rsp.FailoverEvent) erro
 	return err
 }
 
-func (c *sessionClient) exchange(ctx context.Context, t *testing.T, line string) rsp.PEID {
+func (c *sessionClient) exchange(ctx context.Context, t testing.TB, line string) rsp.PEID {
 	t.Helper()
 	c.line = []byte(line)
 	if err := c.session.SendMsg(ctx, c.line, rsp.MsgInfo{}); err != nil {
@@ -201,7 +201,7 @@ func (c *sessionClient) exchange(ctx context.Context, t *testing.T, line string)
 // terminal is RSPLIB's client. It does not send again what was lost.
 type terminal struct{ *lab.Process }
 
-func (c terminal) exchange(ctx context.Context, t *testing.T, line string) rsp.PEID {
+func (c terminal) exchange(ctx context.Context, t testing.TB, line string) rsp.PEID {
 	t.Helper()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()

@@ -1,0 +1,213 @@
+package rsp_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/effect"
+	"github.com/rserpool/rsp/internal/lab"
+	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/wire"
+)
+
+// The benchmarks of this file measure registrars of both makes in one guest, over kernel SCTP.
+// System calls cost much there, so only figures of one run compare:
+//
+//	go test -run '^$' -bench JoinBesideRSPLIB -benchtime 5x .
+//	go test -run '^$' -bench RequestsBesideRSPLIB -benchtime 3000x .
+
+// BenchmarkJoinBesideRSPLIB starts a registrar beside one that has 10,000 PEs.
+func BenchmarkJoinBesideRSPLIB(b *testing.B) {
+	lab.Benchmark(b, func(b *testing.B) {
+		hosts := lab.Hosts(b, allHosts, 1)
+		for _, by := range []maker{ours, rsplib} {
+			b.Run(by.String(), func(b *testing.B) { benchmarkJoin(b, hosts, by) })
+		}
+	})
+}
+
+// BenchmarkRequestsBesideRSPLIB measures what requests of one client cost a registrar with 100 PEs.
+func BenchmarkRequestsBesideRSPLIB(b *testing.B) {
+	lab.Benchmark(b, func(b *testing.B) {
+		hosts := lab.Hosts(b, allHosts, 1)
+		for _, work := range []struct {
+			name    string
+			request func(s *realScope, i int) effect.Appender
+		}{
+			{"resolution", func(*realScope, int) effect.Appender {
+				return &wire.HandleResolution{Handle: poolName(0), Items: 1}
+			}},
+			{"registration", func(s *realScope, i int) effect.Appender {
+				return &wire.Registration{Handle: poolName(0), Element: s.element(rsp.PEID(1000 + i))}
+			}},
+			{"reregistration", func(s *realScope, i int) effect.Appender {
+				return &wire.Registration{Handle: poolName(0), Element: s.element(rsp.PEID(1 + i%benchElementsEach))}
+			}},
+		} {
+			for _, by := range []maker{ours, rsplib} {
+				b.Run(work.name+"/"+by.String(), func(b *testing.B) { benchmarkRequests(b, hosts, by, work.request) })
+			}
+		}
+	})
+}
+
+const (
+	benchPools        = 100
+	benchElementsEach = 100
+)
+
+func poolName(i int) protocol.PoolHandle { return protocol.PoolHandle(fmt.Sprintf("Pool %02d", i)) }
+
+// fill registers PEs in pools over one association, and returns it: they live as long as it does.
+func (s *realScope) fill(pools int) *peer {
+	s.Helper()
+	p := s.dial(0, protocol.PortASAP)
+	for i := range pools * benchElementsEach {
+		p.request(&wire.Registration{Handle: poolName(i / benchElementsEach), Element: s.element(rsp.PEID(i + 1))})
+	}
+	return p
+}
+
+// request sends a message and waits for the answer.
+func (p *peer) request(m effect.Appender) wire.Message {
+	p.Helper()
+	p.send(m)
+	answer, err := p.receive()
+	if err != nil {
+		p.Fatal(err)
+	}
+	return answer
+}
+
+// has reports whether a registrar has all PEs of a pool.
+func (p *peer) has(pool int) bool {
+	p.Helper()
+	m, ok := p.request(&wire.HandleResolution{Handle: poolName(pool), Items: rsp.AllElements}).(*wire.HandleResolutionResponse)
+	return ok && len(m.Elements) == benchElementsEach
+}
+
+// benchmarkJoin: pools come in the order of their names, so that the last one is there when all
+// are.
+func benchmarkJoin(b *testing.B, hosts []*lab.Host, by maker) {
+	s := newRealScope(b, hosts)
+	s.quiet = true
+	s.registrar(0, by)
+	s.fill(benchPools)
+	var total, transfer time.Duration
+	for b.Loop() {
+		start := time.Now()
+		s.registrar(1, by)
+		p := s.dial(1, protocol.PortASAP)
+		for !p.has(0) {
+			s.pause()
+		}
+		first := time.Now()
+		for !p.has(benchPools - 1) {
+			s.pause()
+		}
+		total += time.Since(start)
+		transfer += time.Since(first)
+		b.StopTimer()
+		s.kill("registrar 2")
+		p.Abort()
+		b.StartTimer()
+	}
+	b.ReportMetric(total.Seconds()/float64(b.N), "s-from-start")
+	b.ReportMetric(transfer.Seconds()/float64(b.N), "s-from-first-to-last-page")
+}
+
+// pause leaves the guest's only processor to the registrars for a while.
+func (s *realScope) pause() {
+	s.Helper()
+	if s.ctx.Err() != nil {
+		s.Fatal("the registrar does not get the handlespace")
+	}
+	time.Sleep(5 * time.Millisecond)
+}
+
+// benchmarkRequests has one client send requests to a registrar, each after the answer to the last
+// one, and measures what they cost the registrar: its processor time, then, in a second run, its
+// system calls.
+func benchmarkRequests(b *testing.B, hosts []*lab.Host, by maker, request func(s *realScope, i int) effect.Appender) {
+	s := newRealScope(b, hosts)
+	s.quiet = true
+	s.registrar(0, by)
+	p := s.fill(1)
+	pid := s.pids["registrar 1"]
+	before, i := cpuTime(b, pid), 0
+	for b.Loop() {
+		p.request(request(s, i))
+		i++
+	}
+	spent := cpuTime(b, pid) - before
+	b.ReportMetric(float64(spent.Microseconds())/float64(i), "cpu-us/op")
+
+	const traced = 500
+	calls := countCalls(b, pid, func() {
+		for range traced {
+			p.request(request(s, i))
+			i++
+		}
+	})
+	b.ReportMetric(float64(calls)/traced, "calls/op")
+}
+
+// cpuTime is what a process has used so far, in user and system mode (proc(5)).
+func cpuTime(tb testing.TB, pid int) time.Duration {
+	tb.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the program's name may have blanks
+	fields := strings.Fields(rest)
+	ticks := 0
+	for _, field := range fields[11:13] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond // USER_HZ is 100
+}
+
+// countCalls counts the system calls of a process while f runs.
+func countCalls(tb testing.TB, pid int, f func()) int {
+	tb.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		tb.Log("system calls are not counted: install Debian's package strace")
+		return 0
+	}
+	summary := filepath.Join(tb.TempDir(), "strace")
+	strace := exec.Command("strace", "-c", "-f", "-o", summary, "-p", strconv.Itoa(pid))
+	var output bytes.Buffer
+	strace.Stderr = &output
+	if err := strace.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	time.Sleep(time.Second) // it attaches
+	f()
+	strace.Process.Signal(os.Interrupt)
+	strace.Wait() // its result is that of the interrupt
+	text, err := os.ReadFile(summary)
+	if err != nil {
+		tb.Fatalf("strace: %v\n%s", err, output.String())
+	}
+	tb.Logf("system calls:\n%s", text)
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	total := strings.Fields(lines[len(lines)-1]) // % time, seconds, usecs/call, calls, errors, "total"
+	calls, err := strconv.Atoi(total[3])
+	if err != nil {
+		tb.Fatalf("strace: %v\n%s", err, text)
+	}
+	return calls
+}
