@@ -83,11 +83,14 @@ func (r *Registrar) enterScope(peers []protocol.TransportAddr, asap, enrp source
 	// What the configuration says was checked by NewRegistrar.
 	asapGroup, _ := r.cfg.asapGroup()
 	enrpGroup, _ := r.cfg.enrpGroup()
-	r.join(asapGroup, asap, protocol.PPIDASAP)
+	announcing := r.join(asapGroup, asap, protocol.PPIDASAP)
 	multicast := r.join(enrpGroup, enrp, protocol.PPIDENRP)
 	r.loop.Do(func(now time.Time, e *registrar.Engine) {
 		for _, addr := range peers {
 			e.AddPeer(now, addr)
+		}
+		if r.tracer != nil {
+			r.tracer.announcing = announcing
 		}
 		e.Start(now, r.peerAddr, multicast)
 	})

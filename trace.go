@@ -35,12 +35,15 @@ type TraceEntry struct {
 // tracer gives a trace to its user in a goroutine of its own, since the loop must not wait
 // for it. nil is a tracer that nobody listens to.
 type tracer struct {
-	own     RegistrarID
-	queue   chan TraceEntry
-	decoder wire.Decoder // belongs to the loop's owner, as missed does
-	missed  int
-	wg      sync.WaitGroup
-	end     sync.Once
+	own   RegistrarID
+	queue chan TraceEntry
+	wg    sync.WaitGroup
+	end   sync.Once
+
+	// These belong to the loop's owner.
+	decoder    wire.Decoder
+	missed     int  // entries since the last one that found the queue full
+	announcing bool // there is a group that hears announces
 }
 
 // maxTraced is how many entries may wait.
@@ -71,6 +74,9 @@ func (t *tracer) stop() {
 
 // message traces a message; it is registrar.Engine's Trace.
 func (t *tracer) message(now time.Time, m registrar.Traced) {
+	if m.Sent && m.Multicast && m.PPID == protocol.PPIDASAP && !t.announcing {
+		return // it goes nowhere
+	}
 	entry := TraceEntry{Time: now, Sent: m.Sent, Multicast: m.Multicast}
 	var err error
 	var decoded wire.Message
