@@ -33,6 +33,9 @@ type bus struct {
 	plan  []event // in the order of their times
 	cuts  map[[2]*node]int
 	cut   int // cuts made until now
+
+	reregistration time.Duration // of PEs; their registration life is three times as long
+
 	drop  func(from, to *node, m wire.Message) bool
 	trace func(from, to *node, what fmt.Stringer, how string) // of a message, or what a node tells
 }
@@ -74,7 +77,7 @@ type end struct {
 func newBus(t testing.TB) *bus {
 	begin := time.Unix(1e9, 0)
 	return &bus{
-		TB: t, now: begin, begin: begin, cuts: make(map[[2]*node]int),
+		TB: t, now: begin, begin: begin, cuts: make(map[[2]*node]int), reregistration: 30 * time.Second,
 		drop:  func(*node, *node, wire.Message) bool { return false },
 		trace: func(*node, *node, fmt.Stringer, string) {},
 	}
@@ -120,12 +123,12 @@ func (b *bus) addRegistrar(id protocol.RegistrarID, page int) *node {
 	return n
 }
 
-// addPE makes a PE that lives at 10.0.1.id and knows some registrars.
-func (b *bus) addPE(id protocol.PEID, registrars []*node) *node {
+// addPE makes a PE that lives at 10.0.1.id and knows those registrars that known lists.
+func (b *bus) addPE(id protocol.PEID, known func() []*node) *node {
 	n := b.add(fmt.Sprintf("PE%d", id), netip.AddrFrom4([4]byte{10, 0, 1, byte(id)}))
 	n.client = asap.NewClient(asap.ClientConfig{
 		Registrars: func(time.Time) (addrs []protocol.TransportAddr) {
-			for _, r := range registrars {
+			for _, r := range known() {
 				addrs = append(addrs, r.at(protocol.PPIDASAP))
 			}
 			return addrs
@@ -134,12 +137,29 @@ func (b *bus) addPE(id protocol.PEID, registrars []*node) *node {
 		RequestTimeout:        3 * time.Second,
 		ResponseTimeout:       3 * time.Second,
 		MaxRequestAttempts:    2,
-		ReregistrationTimeout: 30 * time.Second,
+		ReregistrationTimeout: b.reregistration,
 		HuntTimeout:           7500 * time.Millisecond,
 		MaxHuntTimeout:        time.Minute,
 	})
 	n.Engine = n.client
 	return n
+}
+
+// start begins a registrar's life, whose configuration names some peers.
+func (n *node) start(peers []*node) {
+	for _, p := range peers {
+		n.registrar.AddPeer(n.now, p.at(protocol.PPIDENRP))
+	}
+	n.registrar.Start(n.now, n.at(protocol.PPIDENRP), false)
+	n.drain()
+}
+
+// register makes a PE a member of a pool, or gives it a new policy.
+func (n *node) register(handle protocol.PoolHandle, id protocol.PEID, policy protocol.Policy) {
+	user := n.at(protocol.PPIDASAP)
+	user.Port = 7000
+	n.client.Register(n.now, handle, protocol.PoolElement{ID: id, User: user, Policy: policy})
+	n.drain()
 }
 
 // at is where a service of n is served.

@@ -31,7 +31,6 @@ var rewrite = flag.Bool("rewrite", false, "write what happens into the stories, 
 //	register registrar=1,2 pool=Echo pe=7 [policy=LeastUsed:0.3]
 //	                                       a PE begins, which knows these registrars, or has a new policy
 //	deregister pe=7                        it leaves
-//	die 7                                  its process is killed, as by kill -9
 //	kill 1, poweroff 1, shutdown 1         so ends a registrar
 //	cut 1 2, heal 1 2                      the network between registrars
 //	drop-next 1->2 HANDLE_UPDATE           the next such message is lost
@@ -128,8 +127,6 @@ func (s *story) do(command string) {
 		pe := s.pes[options["pe"]]
 		pe.client.Deregister(s.now, protocol.PoolHandle(options["pool"]), protocol.PEID(s.number(options["pe"])))
 		pe.drain()
-	case "die":
-		s.pes[args[0]].stop(transport.ErrAborted)
 	case "kill":
 		s.registrars[args[0]].stop(transport.ErrAborted)
 	case "poweroff":
@@ -181,11 +178,7 @@ func (s *story) start(number string, peers []*node, page string) {
 	}
 	n := s.addRegistrar(protocol.RegistrarID(s.number(number)), s.number(page))
 	s.registrars[number] = n
-	for _, p := range peers {
-		n.registrar.AddPeer(s.now, p.at(protocol.PPIDENRP))
-	}
-	n.registrar.Start(s.now, n.at(protocol.PPIDENRP), false)
-	n.drain()
+	n.start(peers)
 }
 
 func (s *story) startAll(count string) {
@@ -204,7 +197,7 @@ func (s *story) register(options map[string]string) {
 	id := protocol.PEID(s.number(options["pe"]))
 	n := s.pes[options["pe"]]
 	if n == nil {
-		n = s.addPE(id, s.named(options["registrar"]))
+		n = s.addPE(id, func() []*node { return s.named(options["registrar"]) })
 		s.pes[options["pe"]] = n
 	}
 	policy := protocol.Policy{Type: protocol.RoundRobin}
@@ -215,10 +208,7 @@ func (s *story) register(options map[string]string) {
 		}
 		policy = protocol.Policy{Type: protocol.LeastUsed, Load: uint32(fraction * protocol.MaxLoad)}
 	}
-	user := n.at(protocol.PPIDASAP)
-	user.Port = 7000
-	n.client.Register(s.now, protocol.PoolHandle(options["pool"]), protocol.PoolElement{ID: id, User: user, Policy: policy})
-	n.drain()
+	n.register(protocol.PoolHandle(options["pool"]), id, policy)
 }
 
 // powerOff leaves nobody who could say that n is dead.
