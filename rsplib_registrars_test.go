@@ -38,9 +38,14 @@ type realScope struct {
 	hosts  []*lab.Host
 	timers time.Duration // of the registrars, which make them notice failures; 0: their defaults
 	quiet  bool          // registrars neither log nor ask PEs for signs of life
+	ports  uint16        // that the registrars' ports are above the well-known ones
 	procs  map[string]*lab.Process
 	pids   map[string]int
 }
+
+// scopes counts the realScopes: each has ports of its own, since the kernel keeps those of a
+// killed process for as long as its associations take to end.
+var scopes uint16
 
 func newRealScope(t testing.TB, hosts []*lab.Host) *realScope {
 	timeout := 30 * time.Second
@@ -49,11 +54,12 @@ func newRealScope(t testing.TB, hosts []*lab.Host) *realScope {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	t.Cleanup(cancel)
-	return &realScope{TB: t, ctx: ctx, hosts: hosts, procs: make(map[string]*lab.Process), pids: make(map[string]int)}
+	scopes++
+	return &realScope{TB: t, ctx: ctx, hosts: hosts, ports: scopes, procs: make(map[string]*lab.Process), pids: make(map[string]int)}
 }
 
 func (s *realScope) addr(host int, port uint16) string {
-	return netip.AddrPortFrom(s.hosts[host].Addrs[0], port).String()
+	return netip.AddrPortFrom(s.hosts[host].Addrs[0], port+s.ports).String()
 }
 
 // registrar starts a registrar on host i, whose identifier is i+1.
