@@ -2,9 +2,11 @@ package rsp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -75,4 +77,20 @@ func lookupAddr(ctx context.Context, p protocol.TransportProtocol, address strin
 		}
 	}
 	return to, nil
+}
+
+// lookupRemote finds where a registrar may be whose address is "host:port". A name's addresses
+// need not be one host's.
+func lookupRemote(ctx context.Context, address string, ipv4Only bool) ([]netip.AddrPort, error) {
+	to, err := lookupAddr(ctx, 0, address)
+	if ipv4Only {
+		to.Addrs = slices.DeleteFunc(to.Addrs, netip.Addr.Is6)
+	}
+	if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
+		err = errors.New("needs a host and a port")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return addrPorts(to), nil
 }

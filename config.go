@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -91,7 +92,7 @@ const registrarHeartbeat = 3 * time.Second
 
 // registrarOptions are those of associations with registrars.
 func (c AssociationConfig) registrarOptions() transport.Options {
-	orDefault(&c.HeartbeatInterval, registrarHeartbeat)
+	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, registrarHeartbeat)
 	return c.options()
 }
 
@@ -108,18 +109,18 @@ func (c *Config) withDefaults() Config {
 	}
 	if len(d.Registrars) == 0 {
 		d.Registrars = []string{"localhost:3863"}
-		orDefault(&d.Announce, "auto")
+		d.Announce = cmp.Or(d.Announce, "auto")
 	}
-	orDefault(&d.Announce, "off")
+	d.Announce = cmp.Or(d.Announce, "off")
 	d.Registrars = slices.Clone(d.Registrars)
 	d.AnnounceInterfaces = slices.Clone(d.AnnounceInterfaces)
 	d.Logger = loggerOr(d.Logger)
-	orDefault(&d.ReregistrationInterval, 30*time.Second)
-	orDefault(&d.RegistrarAnnounceTimeout, 5*time.Second)
-	orDefault(&d.RegistrarConnectTimeout, 7500*time.Millisecond)
-	orDefault(&d.RegistrarRequestTimeout, 3*time.Second)
-	orDefault(&d.RegistrarResponseTimeout, 3*time.Second)
-	orDefault(&d.RegistrarRequestAttempts, 2)
+	d.ReregistrationInterval = cmp.Or(d.ReregistrationInterval, 30*time.Second)
+	d.RegistrarAnnounceTimeout = cmp.Or(d.RegistrarAnnounceTimeout, 5*time.Second)
+	d.RegistrarConnectTimeout = cmp.Or(d.RegistrarConnectTimeout, 7500*time.Millisecond)
+	d.RegistrarRequestTimeout = cmp.Or(d.RegistrarRequestTimeout, 3*time.Second)
+	d.RegistrarResponseTimeout = cmp.Or(d.RegistrarResponseTimeout, 3*time.Second)
+	d.RegistrarRequestAttempts = cmp.Or(d.RegistrarRequestAttempts, 2)
 	return d
 }
 
@@ -159,13 +160,6 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return log
-}
-
-func orDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // RegisterFlags defines flags for c in fs, by the names of RSPLIB's programs: -registrar=

@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,7 +127,7 @@ func (s *session) associate(ctx context.Context, failed map[PEID]bool) (transpor
 // dial opens an association to one pool element.
 func (s *session) dial(ctx context.Context, el Element) (transport.Assoc, error) {
 	timeout := s.dialer.ConnectTimeout
-	orDefault(&timeout, defaultConnectTimeout)
+	timeout = cmp.Or(timeout, defaultConnectTimeout)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for _, n := range s.endpoint.networks {
@@ -145,7 +146,7 @@ func (s *session) reportFailure(id PEID) { _ = s.endpoint.ReportFailure(s.pool, 
 // goroutine ends that, but for Close. report tells the registrar that the old one cannot be reached.
 func (s *session) failover(ctx context.Context, report bool, drain time.Duration) error {
 	timeout := s.dialer.FailoverTimeout
-	orDefault(&timeout, defaultFailoverTimeout)
+	timeout = cmp.Or(timeout, defaultFailoverTimeout)
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, timeout)

@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -124,31 +125,31 @@ func (c *RegistrarConfig) withDefaults() RegistrarConfig {
 		d.ID = RegistrarID(randomID())
 	}
 	d.Logger = loggerOr(d.Logger)
-	orDefault(&d.EndpointKeepAliveTransmissionInterval, 5*time.Second)
-	orDefault(&d.EndpointKeepAliveTimeoutInterval, 5*time.Second)
-	orDefault(&d.MaxBadPEReports, 3)
-	orDefault(&d.MaxHResItems, 3)
-	orDefault(&d.MaxIncrement, 1)
-	orDefault(&d.MinAddressScope, ScopeLoopback)
-	orDefault(&d.MaxElements, 1<<20)
-	orDefault(&d.AutoClose, 300*time.Second)
+	d.EndpointKeepAliveTransmissionInterval = cmp.Or(d.EndpointKeepAliveTransmissionInterval, 5*time.Second)
+	d.EndpointKeepAliveTimeoutInterval = cmp.Or(d.EndpointKeepAliveTimeoutInterval, 5*time.Second)
+	d.MaxBadPEReports = cmp.Or(d.MaxBadPEReports, 3)
+	d.MaxHResItems = cmp.Or(d.MaxHResItems, 3)
+	d.MaxIncrement = cmp.Or(d.MaxIncrement, 1)
+	d.MinAddressScope = cmp.Or(d.MinAddressScope, ScopeLoopback)
+	d.MaxElements = cmp.Or(d.MaxElements, 1<<20)
+	d.AutoClose = cmp.Or(d.AutoClose, 300*time.Second)
 	if d.Address == "" {
-		orDefault(&d.Announce, "auto")
+		d.Announce = cmp.Or(d.Announce, "auto")
 	}
-	orDefault(&d.Announce, "off")
+	d.Announce = cmp.Or(d.Announce, "off")
 	if d.ENRPAnnounce == "" && d.Announce != "off" {
 		d.ENRPAnnounce = "auto"
 	}
-	orDefault(&d.ENRPAnnounce, "off")
-	orDefault(&d.AnnounceTTL, 30)
+	d.ENRPAnnounce = cmp.Or(d.ENRPAnnounce, "off")
+	d.AnnounceTTL = cmp.Or(d.AnnounceTTL, 30)
 	d.Peers, d.AnnounceInterfaces = slices.Clone(d.Peers), slices.Clone(d.AnnounceInterfaces)
-	orDefault(&d.ServerAnnounceCycle, time.Second)
-	orDefault(&d.PeerHeartbeatCycle, 2444*time.Millisecond)
-	orDefault(&d.PeerMaxTimeLastHeard, 5*time.Second)
-	orDefault(&d.PeerMaxTimeNoResponse, 5*time.Second)
-	orDefault(&d.MentorDiscoveryTimeout, 5*time.Second)
-	orDefault(&d.TakeoverExpiryInterval, 5*time.Second)
-	orDefault(&d.MaxElementsPerHTRequest, 128)
+	d.ServerAnnounceCycle = cmp.Or(d.ServerAnnounceCycle, time.Second)
+	d.PeerHeartbeatCycle = cmp.Or(d.PeerHeartbeatCycle, 2444*time.Millisecond)
+	d.PeerMaxTimeLastHeard = cmp.Or(d.PeerMaxTimeLastHeard, 5*time.Second)
+	d.PeerMaxTimeNoResponse = cmp.Or(d.PeerMaxTimeNoResponse, 5*time.Second)
+	d.MentorDiscoveryTimeout = cmp.Or(d.MentorDiscoveryTimeout, 5*time.Second)
+	d.TakeoverExpiryInterval = cmp.Or(d.TakeoverExpiryInterval, 5*time.Second)
+	d.MaxElementsPerHTRequest = cmp.Or(d.MaxElementsPerHTRequest, 128)
 	return d
 }
 

@@ -220,19 +220,13 @@ func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, 
 		if _, _, err := net.SplitHostPort(peer); err != nil {
 			peer = net.JoinHostPort(strings.Trim(peer, "[]"), fmt.Sprint(protocol.PortENRP))
 		}
+		found, err := lookupRemote(ctx, peer, r.cfg.IPv4Only)
+		if err != nil {
+			return nil, fmt.Errorf("peer %q: %w", peer, err)
+		}
 		for _, n := range r.networks {
-			to, err := lookupAddr(ctx, n.Protocol(), peer)
-			if r.cfg.IPv4Only {
-				to.Addrs = slices.DeleteFunc(to.Addrs, netip.Addr.Is6)
-			}
-			if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
-				err = errors.New("needs a host and a port")
-			}
-			if err != nil {
-				return nil, fmt.Errorf("peer %q: %w", peer, err)
-			}
-			for _, a := range to.Addrs { // a name's addresses need not be one host's
-				peers = append(peers, protocol.TransportAddr{Protocol: to.Protocol, Port: to.Port, Addrs: []netip.Addr{a}})
+			for _, at := range found {
+				peers = append(peers, protocol.TransportAddr{Protocol: n.Protocol(), Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
 			}
 		}
 	}

@@ -46,17 +46,12 @@ func newRegistrarTable(networks []transport.Network, timeout time.Duration) *reg
 func (t *registrarTable) lookUp(ctx context.Context, addresses []string) error {
 	var errs []error
 	for _, address := range addresses {
-		to, err := lookupAddr(ctx, 0, address)
-		if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
-			err = errors.New("needs a host and a port")
-		}
+		found, err := lookupRemote(ctx, address, false)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("registrar %q: %w", address, err))
-			continue
 		}
-		// A name's addresses need not be one host's, so that each is a candidate of its own.
-		for _, a := range to.Addrs {
-			t.static = append(t.static, t.overEach(netip.AddrPortFrom(a, to.Port))...)
+		for _, at := range found {
+			t.static = append(t.static, t.overEach(at)...)
 		}
 	}
 	if len(t.static) == 0 {

@@ -330,23 +330,15 @@ func (c *Client) expireWaiting(now time.Time) {
 
 // Deadline is the earliest of all timers.
 func (c *Client) Deadline() time.Time {
-	d := earliest(c.hunt.deadline(), c.nextT4)
+	d := effect.Earliest(c.hunt.deadline(), c.nextT4)
 	if len(c.sent) > 0 {
 		// Answers come in order, so that the oldest request's timer is the one that matters.
-		d = earliest(d, c.sent[0].deadline)
+		d = effect.Earliest(d, c.sent[0].deadline)
 	}
 	for _, r := range c.waiting {
 		if !r.deadline.IsZero() {
-			return earliest(d, r.deadline) // the oldest one's
+			return effect.Earliest(d, r.deadline) // the oldest one's
 		}
 	}
 	return d
-}
-
-// earliest returns the earlier of two deadlines, of which zero is never.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -258,10 +258,10 @@ func (h *Home) forget(a *homeAssoc) {
 func (h *Home) Deadline() time.Time {
 	d := h.t6Serverannounce
 	if len(h.watches) > 0 {
-		d = earliest(d, h.watches[0].Value.deadline)
+		d = effect.Earliest(d, h.watches[0].Value.deadline)
 	}
 	if front := h.idle.Front(); front != nil {
-		d = earliest(d, front.Value.(*homeAssoc).lastHeard.Add(h.cfg.AutoClose))
+		d = effect.Earliest(d, front.Value.(*homeAssoc).lastHeard.Add(h.cfg.AutoClose))
 	}
 	return d
 }

@@ -3,7 +3,6 @@ package asap
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/handlespace"
@@ -84,22 +83,10 @@ func (h *Home) confirm(now time.Time, el *Element) {
 	}
 }
 
-// usable returns those addresses of a user transport that the association proves to be the
-// PE's, and that others can reach. A link-local address means nothing on any other
-// link. The result is valid until the next call.
+// usable returns the addresses at which PUs reach a user transport of the PE whose association
+// proves the given ones. The result is valid until the next call.
 func (h *Home) usable(user protocol.TransportAddr, proven []netip.Addr) []netip.Addr {
-	h.addrs = h.addrs[:0]
-	for _, addr := range user.Addrs {
-		scope := protocol.ScopeOf(addr)
-		if scope < h.cfg.MinAddressScope || scope == protocol.ScopeLinkLocal {
-			continue
-		}
-		addr = addr.Unmap()
-		isProven := slices.ContainsFunc(proven, func(p netip.Addr) bool { return p.Unmap() == addr })
-		if isProven && !slices.Contains(h.addrs, addr) {
-			h.addrs = append(h.addrs, addr)
-		}
-	}
+	h.addrs = protocol.AppendUsable(h.addrs[:0], user.Addrs, proven, h.cfg.MinAddressScope)
 	if user.Protocol != protocol.SCTP && len(h.addrs) > 1 {
 		return h.addrs[:1] // RFC 5354 sections 3.3 to 3.7 have a single one
 	}

@@ -147,7 +147,7 @@ func (c *Client) handleReject(now time.Time, key elementKey, reg *registration, 
 func (c *Client) becomeRegistered(now time.Time, key elementKey, reg *registration) {
 	reg.pending = false
 	reg.t4Reregistration = now.Add(c.cfg.ReregistrationTimeout)
-	c.nextT4 = earliest(c.nextT4, reg.t4Reregistration)
+	c.nextT4 = effect.Earliest(c.nextT4, reg.t4Reregistration)
 	if reg.state == registering {
 		reg.state = registered
 		c.q.Tell(Registered{key.handle, key.id})
@@ -207,7 +207,7 @@ func (c *Client) advanceRegistrations(now time.Time) {
 		if !reg.t4Reregistration.IsZero() && !reg.t4Reregistration.After(now) {
 			c.reregister(now, key, reg)
 		}
-		c.nextT4 = earliest(c.nextT4, reg.t4Reregistration)
+		c.nextT4 = effect.Earliest(c.nextT4, reg.t4Reregistration)
 	}
 }
 

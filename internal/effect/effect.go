@@ -3,7 +3,11 @@
 // at which it wants to be called next; it never touches a socket or a clock.
 package effect
 
-import "github.com/rserpool/rsp/internal/protocol"
+import (
+	"time"
+
+	"github.com/rserpool/rsp/internal/protocol"
+)
 
 // AssocID names one association between an engine and its loop. Accepted
 // associations get theirs from the loop, dialed ones from the engine's Queue at the Dial
@@ -105,4 +109,12 @@ func (q *Queue) Next() (Effect, bool) {
 	e := q.effects[q.next]
 	q.next++
 	return e, true
+}
+
+// Earliest returns the earlier of two of an engine's deadlines, of which zero is never.
+func Earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -171,25 +171,17 @@ func (e *Engine[V]) Stats() Stats { return e.stats }
 
 // Deadline is when Advance has something to do; zero: never.
 func (e *Engine[V]) Deadline() time.Time {
-	d := earliest(e.heartbeat, e.start.deadline)
-	d = earliest(d, e.handOver.deadline)
-	d = earliest(d, e.leases.deadline())
+	d := effect.Earliest(e.heartbeat, e.start.deadline)
+	d = effect.Earliest(d, e.handOver.deadline)
+	d = effect.Earliest(d, e.leases.deadline())
 	if len(e.strangers) > 0 {
-		d = earliest(d, e.strangers[0].deadline)
+		d = effect.Earliest(d, e.strangers[0].deadline)
 	}
 	for _, p := range e.peers {
-		d = earliest(d, p.deadline)
-		d = earliest(d, p.sync.deadline)
+		d = effect.Earliest(d, p.deadline)
+		d = effect.Earliest(d, p.sync.deadline)
 	}
 	return d
-}
-
-// earliest returns the earlier of two times, of which zero is none.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // due reports whether a deadline has come.

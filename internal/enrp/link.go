@@ -57,9 +57,6 @@ func (e *Engine[V]) HandleUp(now time.Time, id effect.AssocID, local, remote pro
 	}
 }
 
-// Knows reports whether an association, or one being dialed, is the engine's.
-func (e *Engine[V]) Knows(id effect.AssocID) bool { return e.links[id] != nil }
-
 // addStranger keeps a link whose peer is still to tell its identifier.
 func (e *Engine[V]) addStranger(now time.Time, l *link[V]) {
 	l.deadline = now.Add(e.cfg.PeerMaxTimeNoResponse)
@@ -238,20 +235,8 @@ func senderOf(data []byte) protocol.RegistrarID {
 	return protocol.RegistrarID(uint32(data[4])<<24 | uint32(data[5])<<16 | uint32(data[6])<<8 | uint32(data[7]))
 }
 
-// usable returns those of a peer's addresses that prove to be its own and can be reached: any of
-// proven, but none of an address that means something else on every machine or
-// link. RSPLIB also advertises such ones.
-func (e *Engine[V]) usable(addrs, proven []netip.Addr) []netip.Addr {
-	var usable []netip.Addr
-	for _, a := range addrs {
-		scope := protocol.ScopeOf(a)
-		if scope < e.cfg.MinAddressScope || scope == protocol.ScopeLinkLocal {
-			continue
-		}
-		isProven := slices.ContainsFunc(proven, func(p netip.Addr) bool { return p.Unmap() == a.Unmap() })
-		if isProven && !slices.Contains(usable, a.Unmap()) {
-			usable = append(usable, a.Unmap())
-		}
-	}
-	return usable
+// usable returns the addresses at which a peer can be reached whose association proves the given
+// ones. RSPLIB also advertises others.
+func (e *Engine[V]) usable(told, proven []netip.Addr) []netip.Addr {
+	return protocol.AppendUsable(nil, told, proven, e.cfg.MinAddressScope)
 }

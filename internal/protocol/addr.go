@@ -139,3 +139,21 @@ func ScopeOf(a netip.Addr) Scope {
 	}
 	return ScopeGlobal
 }
+
+// AppendUsable appends those of the addresses that a peer tells which others can use, each once: not
+// nearer than min, proven to be its own by its association, and not link-local, since such an address
+// means something else on every link.
+func AppendUsable(dst, told, proven []netip.Addr, min Scope) []netip.Addr {
+	for _, addr := range told {
+		scope := ScopeOf(addr)
+		if scope < min || scope == ScopeLinkLocal {
+			continue
+		}
+		addr = addr.Unmap()
+		isProven := slices.ContainsFunc(proven, func(p netip.Addr) bool { return p.Unmap() == addr })
+		if isProven && !slices.Contains(dst, addr) {
+			dst = append(dst, addr)
+		}
+	}
+	return dst
+}

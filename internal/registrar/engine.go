@@ -200,11 +200,7 @@ func (e *Engine) Advance(now time.Time) {
 
 // Deadline implements loop.Engine.
 func (e *Engine) Deadline() time.Time {
-	home, enrp := e.home.Deadline(), e.enrp.Deadline()
-	if home.IsZero() || !enrp.IsZero() && enrp.Before(home) {
-		return enrp
-	}
-	return home
+	return effect.Earliest(e.home.Deadline(), e.enrp.Deadline())
 }
 
 // Next implements loop.Engine.

@@ -8,6 +8,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -173,20 +174,13 @@ type Options struct {
 
 // WithDefaults returns o with its zero fields filled.
 func (o Options) WithDefaults() Options {
-	setDefault(&o.RTOInitial, 500*time.Millisecond)
-	setDefault(&o.RTOMin, 200*time.Millisecond)
-	setDefault(&o.RTOMax, time.Second)
-	setDefault(&o.HeartbeatInterval, time.Second)
-	setDefault(&o.PathMaxRetrans, 2)
-	setDefault(&o.AssocMaxRetrans, 3)
-	setDefault(&o.Buffer, 1<<20)
-	setDefault(&o.Streams, 10)
+	o.RTOInitial = cmp.Or(o.RTOInitial, 500*time.Millisecond)
+	o.RTOMin = cmp.Or(o.RTOMin, 200*time.Millisecond)
+	o.RTOMax = cmp.Or(o.RTOMax, time.Second)
+	o.HeartbeatInterval = cmp.Or(o.HeartbeatInterval, time.Second)
+	o.PathMaxRetrans = cmp.Or(o.PathMaxRetrans, 2)
+	o.AssocMaxRetrans = cmp.Or(o.AssocMaxRetrans, 3)
+	o.Buffer = cmp.Or(o.Buffer, 1<<20)
+	o.Streams = cmp.Or(o.Streams, 10)
 	return o
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -16,14 +16,6 @@ func AppendElement(b []byte, e *protocol.PoolElement) []byte {
 	return w.b
 }
 
-// AppendPolicy appends a Pool Member Selection Policy parameter as it stands in
-// messages, and in the data of cause 0x0005.
-func AppendPolicy(b []byte, p protocol.Policy) []byte {
-	w := writer{b: b, start: len(b)}
-	w.policy(p)
-	return w.b
-}
-
 // Pool Member Selection Policy parameter (RFC 5354 section 3.8, RFC 5356 section 4):
 //
 //	 0                   1                   2                   3

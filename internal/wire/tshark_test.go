@@ -243,8 +243,9 @@ func (f dissected) addPolicy(p protocol.Policy) {
 	if !known || private && p.Type != protocol.WeightedRandomDPF && p.Type != protocol.LeastUsedDPF {
 		// tshark knows only two of RSPLIB's private policies. It shows the others as
 		// bytes, and counts the padding among them.
-		b := AppendPolicy(nil, p)
-		f.add("pool_member_selection_policy_value", "%x", b[8:])
+		var w writer
+		w.policy(p)
+		f.add("pool_member_selection_policy_value", "%x", w.b[8:])
 		return
 	}
 	for _, field := range fields {
