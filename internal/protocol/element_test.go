@@ -52,7 +52,7 @@ func TestPoolElementClone(t *testing.T) {
 
 func TestPoolElementString(t *testing.T) {
 	e := sampleElement()
-	want := "PE 0x0abc0001 home 0x11111111 life 30s at sctp 10.0.0.1:7, LeastUsed:0"
+	want := "PE 0x0abc0001 home 0x11111111 life 30s at sctp 10.0.0.1:7, LeastUsed:2e-10"
 	if got := e.String(); got != want+", asap sctp 10.0.0.1:40000" {
 		t.Errorf("String() = %q", got)
 	}

@@ -3,12 +3,10 @@ package protocol
 import (
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 )
 
-// PolicyType is the type of a Pool Member Selection Policy (RFC 5356 section 4
-// and RSPLIB's private ones).
+// PolicyType is the type of a Pool Member Selection Policy (RFC 5356 sections 4
+// and 5, and RSPLIB's private ones).
 type PolicyType uint32
 
 const (
@@ -86,6 +84,19 @@ func (t PolicyType) String() string {
 // MaxLoad is the load, degradation or factor that stands for 100 %.
 const MaxLoad = math.MaxUint32
 
+// Fraction returns the load, degradation or factor that stands for f. Below 0
+// counts as 0; beyond 1, or not a number, as 1, which is what attracts least.
+func Fraction(f float64) uint32 {
+	if !(f < 1) {
+		return MaxLoad
+	}
+	return uint32(math.Round(max(0, f) * MaxLoad))
+}
+
+// MaxOpaque is the most bytes that an unknown policy's parameters or an opaque
+// transport may have, so that each PE fits in every message that passes it on.
+const MaxOpaque = 1024
+
 // Policy is a pool member selection policy and one PE's parameters for it. It is
 // comparable with ==. Fields that the type does not have are 0.
 type Policy struct {
@@ -118,31 +129,4 @@ func (p *Policy) Field(f PolicyField) *uint32 {
 	default:
 		return &p.Distance
 	}
-}
-
-// isFraction reports whether a field stands for 0 to 100 %.
-func (f PolicyField) isFraction() bool {
-	return f == FieldLoad || f == FieldDegradation || f == FieldWeightDPF || f == FieldLoadDPF
-}
-
-// String prints "LeastUsedDegradation:0.3:0.1": every field in wire order, but not
-// the distance, which is measured.
-func (p Policy) String() string {
-	fields, ok := p.Type.Fields()
-	if !ok {
-		return fmt.Sprintf("%v:%x", p.Type, p.Opaque)
-	}
-	var b strings.Builder
-	b.WriteString(p.Type.String())
-	for _, f := range fields {
-		switch {
-		case f == FieldDistance:
-		case f.isFraction():
-			fraction := math.Round(float64(*p.Field(f))/MaxLoad*1e6) / 1e6
-			b.WriteString(":" + strconv.FormatFloat(fraction, 'g', -1, 64))
-		default:
-			fmt.Fprintf(&b, ":%d", *p.Field(f))
-		}
-	}
-	return b.String()
 }

@@ -75,26 +75,18 @@ func TestPolicyField(t *testing.T) {
 	}
 }
 
-// The fractions are those that RSPLIB's programs sent for these texts.
-func TestPolicyString(t *testing.T) {
-	tests := []struct {
-		policy Policy
-		want   string
-	}{
-		{Policy{Type: RoundRobin}, "RoundRobin"},
-		{Policy{Type: WeightedRoundRobin, Weight: math.MaxUint32}, "WeightedRoundRobin:4294967295"},
-		{Policy{Type: Priority, Priority: 9, Weight: 7}, "Priority:9"},
-		{Policy{Type: LeastUsed}, "LeastUsed:0"},
-		{Policy{Type: LeastUsed, Load: MaxLoad}, "LeastUsed:1"},
-		{Policy{Type: LeastUsedDegradation, Load: 0x80000000, Degradation: 0x40000000}, "LeastUsedDegradation:0.5:0.25"},
-		{Policy{Type: PriorityLeastUsed, Degradation: 0x1999999a}, "PriorityLeastUsed:0:0.1"},
-		{Policy{Type: LeastUsedDPF, LoadDPF: 0x00418937, Distance: 12}, "LeastUsedDPF:0:0.001"},
-		{Policy{Type: WeightedRandomDPF, Weight: 7, WeightDPF: 0x80000000, Distance: 12}, "WeightedRandomDPF:7:0.5"},
-		{Policy{Type: 0xb0002004, Opaque: "\x00\x01"}, "policy(0xb0002004):0001"},
-	}
-	for _, tt := range tests {
-		if got := tt.policy.String(); got != tt.want {
-			t.Errorf("String() = %q, want %q", got, tt.want)
+// RFC 5356 section 3.1: "0x00000000 states that the pool element is not utilized
+// (0%); 0xffffffff states that it is fully utilized (100%)."
+func TestFraction(t *testing.T) {
+	for f, want := range map[float64]uint32{
+		0: 0, 1: MaxLoad, 0.5: 0x80000000, 1e-10: 0, 2.3e-10: 1,
+		-1: 0, 2: MaxLoad, math.Inf(1): MaxLoad, math.Inf(-1): 0, math.Copysign(0, -1): 0,
+	} {
+		if got := Fraction(f); got != want {
+			t.Errorf("Fraction(%v) = %#x, want %#x", f, got, want)
 		}
+	}
+	if got := Fraction(math.NaN()); got != MaxLoad {
+		t.Errorf("Fraction(NaN) = %#x, want %#x", got, uint32(MaxLoad))
 	}
 }

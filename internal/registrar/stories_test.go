@@ -201,12 +201,11 @@ func (s *story) register(options map[string]string) {
 		s.pes[options["pe"]] = n
 	}
 	policy := protocol.Policy{Type: protocol.RoundRobin}
-	if load, ok := strings.CutPrefix(options["policy"], "LeastUsed:"); ok {
-		fraction, err := strconv.ParseFloat(load, 64)
-		if err != nil {
+	if text, ok := options["policy"]; ok {
+		var err error
+		if policy, err = protocol.ParsePolicy(text); err != nil {
 			s.Fatal(err)
 		}
-		policy = protocol.Policy{Type: protocol.LeastUsed, Load: uint32(fraction * protocol.MaxLoad)}
 	}
 	n.register(protocol.PoolHandle(options["pool"]), id, policy)
 }

@@ -16,7 +16,7 @@ func AppendElement(b []byte, e *protocol.PoolElement) []byte {
 	return w.b
 }
 
-// Pool Member Selection Policy parameter (RFC 5354 section 3.8, RFC 5356 section 4):
+// Pool Member Selection Policy parameter (RFC 5354 section 3.8, RFC 5356 sections 4 and 5):
 //
 //	 0                   1                   2                   3
 //	 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -54,7 +54,7 @@ func (r *reader) policy(p param) (policy protocol.Policy) {
 	fields, known := policy.Type.Fields()
 	switch {
 	case policy.Type == 0:
-		// RFC 5356 section 8.1: "reserved, invalid value".
+		// RFC 5356 section 7.1: "reserved, invalid value".
 		r.d.failParam(protocol.CauseInvalidValue, p, "has no policy type")
 	case !known:
 		policy.Opaque = r.opaque(p, v)

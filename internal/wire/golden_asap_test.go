@@ -109,7 +109,7 @@ var rsplibMessages = append([]golden{
 			00080014 b0002002 10000000 00028f5c 00000000`,
 		want: &HandleResolutionResponse{Handle: "LUDPF", Policy: dpf, Elements: []protocol.PoolElement{
 			{ID: 0x71, Home: 0x11111111, Life: time.Minute, User: sctp(7800, 1, "10.50.0.4"), Policy: dpf}}},
-		text: `ASAP_HANDLE_RESOLUTION_RESPONSE pool "LUDPF", LeastUsedDPF:0.0625:3.9e-05, PE 0x00000071 home 0x11111111 life 1m0s at sctp 10.50.0.4:7800+control, LeastUsedDPF:0.0625:3.9e-05`,
+		text: `ASAP_HANDLE_RESOLUTION_RESPONSE pool "LUDPF", LeastUsedDPF:0.0625:3.90625e-05, PE 0x00000071 home 0x11111111 life 1m0s at sctp 10.50.0.4:7800+control, LeastUsedDPF:0.0625:3.90625e-05`,
 	},
 	{
 		name: "endpoint keep-alive",

@@ -6,10 +6,6 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 )
 
-// maxOpaque bounds an opaque transport and the data of an unknown policy, so that
-// every pool element that is taken in fits in every message that passes it on.
-const maxOpaque = 1024
-
 // MaxCookie is what MaxMessage leaves for a cookie.
 const MaxCookie = MaxMessage - 8
 

@@ -127,8 +127,8 @@ func TestTextOfLongCookie(t *testing.T) {
 // The largest element that is decoded fits in every message that passes it on.
 func TestLargestElement(t *testing.T) {
 	e := echoPE
-	e.User = protocol.TransportAddr{Protocol: protocol.OpaqueTransport, Opaque: strings.Repeat("x", maxOpaque)}
-	e.Policy = protocol.Policy{Type: 0x7fff0001, Opaque: strings.Repeat("y", maxOpaque)}
+	e.User = protocol.TransportAddr{Protocol: protocol.OpaqueTransport, Opaque: strings.Repeat("x", protocol.MaxOpaque)}
+	e.Policy = protocol.Policy{Type: 0x7fff0001, Opaque: strings.Repeat("y", protocol.MaxOpaque)}
 	if _, err := new(Decoder).ASAP((&Registration{"EchoPool", e}).AppendTo(nil)); err != nil {
 		t.Error(err)
 	}

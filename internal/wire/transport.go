@@ -120,7 +120,7 @@ func (r *reader) addrs(p param) []netip.Addr {
 
 // opaque returns as a string a part of p that only its users understand.
 func (r *reader) opaque(p param, b []byte) string {
-	if len(b) > maxOpaque {
+	if len(b) > protocol.MaxOpaque {
 		r.d.failParam(protocol.CauseInvalidValue, p, "is too long")
 		return ""
 	}
