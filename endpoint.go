@@ -142,7 +142,7 @@ func randomID() uint32 {
 }
 
 // handleEvent takes what the engine tells; the loop's lock is held.
-func (e *Endpoint) handleEvent(event any) {
+func (e *Endpoint) handleEvent(_ time.Time, event any) {
 	switch ev := event.(type) {
 	case asap.Resolved:
 		if answer := e.queries[ev.Query]; answer != nil {

@@ -75,10 +75,10 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 }
 
 // handleEvent takes what the engine tells; the loop's lock is held.
-func (r *Registrar) handleEvent(event any) {
+func (r *Registrar) handleEvent(now time.Time, event any) {
 	switch ev := event.(type) {
 	case registrar.Change:
-		r.usage.handlespaceChanged(time.Now())
+		r.usage.handlespaceChanged(now)
 		r.tracer.lost(ev)
 		r.feed(ev)
 		r.logChange(ev)
@@ -89,10 +89,10 @@ func (r *Registrar) handleEvent(event any) {
 			r.events.tell(slog.LevelInfo, "serving with a handlespace of its own: no other registrar was found")
 		}
 	case enrp.PeerUp:
-		r.usage.peersChanged(time.Now())
+		r.usage.peersChanged(now)
 		r.events.tell(slog.LevelInfo, "peer is there", "peer", ev.ID, "at", ev.Addr.String())
 	case enrp.PeerLost:
-		r.usage.peersChanged(time.Now())
+		r.usage.peersChanged(now)
 		r.events.tell(slog.LevelWarn, "peer is gone", "peer", ev.ID)
 	case enrp.TakenOver:
 		r.events.tell(slog.LevelWarn, "pool elements of a peer have a new home", "peer", ev.Target, "by", ev.By, "elements", ev.Elements)

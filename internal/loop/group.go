@@ -2,7 +2,6 @@ package loop
 
 import (
 	"slices"
-	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
@@ -81,8 +80,9 @@ func (l *Loop[E]) hear(g *group) {
 			l.mu.Unlock()
 			return
 		}
-		l.engine.HandleDatagram(time.Now(), g.service, from, buf[:n])
-		l.perform(nil)
+		now := l.clock.now()
+		l.engine.HandleDatagram(now, g.service, from, buf[:n])
+		l.perform(now, nil)
 		l.mu.Unlock()
 	}
 }

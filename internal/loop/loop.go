@@ -49,7 +49,7 @@ type Config struct {
 	Logger   *slog.Logger        // never nil
 	// Tell takes the engine's events. It is called under the loop's lock: it must
 	// neither block nor call the loop. nil: there are no events.
-	Tell func(event any)
+	Tell func(now time.Time, event any)
 }
 
 // Loop drives an engine of type E. Its methods may be called by several goroutines
@@ -61,6 +61,7 @@ type Loop[E Engine] struct {
 	wg     sync.WaitGroup // every goroutine of this loop; started under mu
 
 	mu        sync.Mutex
+	clock     clock
 	engine    E
 	closed    bool
 	links     map[effect.AssocID]*link
@@ -101,8 +102,9 @@ func (l *Loop[E]) Do(f func(now time.Time, engine E)) bool {
 	if l.closed {
 		return false
 	}
-	f(time.Now(), l.engine)
-	l.perform(nil)
+	now := l.clock.now()
+	f(now, l.engine)
+	l.perform(now, nil)
 	return true
 }
 
@@ -113,13 +115,14 @@ func (l *Loop[E]) onTimer() {
 	if l.closed {
 		return
 	}
-	l.engine.Advance(time.Now())
-	l.perform(nil)
+	now := l.clock.now()
+	l.engine.Advance(now)
+	l.perform(now, nil)
 }
 
 // perform carries out the engine's effects; l.mu is held. Nothing in it waits. reader
 // is the link whose own goroutine is calling and will flush it, if any.
-func (l *Loop[E]) perform(reader *link) {
+func (l *Loop[E]) perform(now time.Time, reader *link) {
 	for {
 		e, ok := l.engine.Next()
 		if !ok {
@@ -137,21 +140,21 @@ func (l *Loop[E]) perform(reader *link) {
 		case effect.Announce:
 			l.announce(e.PPID, e.Data)
 		case effect.Tell:
-			l.cfg.Tell(e.Event)
+			l.cfg.Tell(now, e.Event)
 		}
 	}
-	l.arm()
+	l.arm(now)
 }
 
 // arm sets the timer to the engine's deadline. One that fires too early is left:
 // Advance does nothing then, and arms it again.
-func (l *Loop[E]) arm() {
+func (l *Loop[E]) arm(now time.Time) {
 	d := l.engine.Deadline()
 	if d.IsZero() || !l.wake.IsZero() && !d.Before(l.wake) {
 		return
 	}
 	l.wake = d
-	l.timer.Reset(time.Until(d))
+	l.timer.Reset(d.Sub(now))
 }
 
 func (l *Loop[E]) send(k *link, e effect.Effect, ownReader bool) {
@@ -204,8 +207,9 @@ func (l *Loop[E]) dial(id effect.AssocID, service protocol.PPID, to protocol.Tra
 		}
 		delete(l.dialing, id)
 		if err != nil {
-			l.engine.HandleLost(time.Now(), id, err)
-			l.perform(nil)
+			now := l.clock.now()
+			l.engine.HandleLost(now, id, err)
+			l.perform(now, nil)
 			return
 		}
 		l.up(id, service, assoc)
@@ -238,8 +242,9 @@ func (l *Loop[E]) dialer(service protocol.PPID, p protocol.TransportProtocol) di
 func (l *Loop[E]) up(id effect.AssocID, service protocol.PPID, assoc transport.Assoc) {
 	k := newLink(id, assoc)
 	l.links[id] = k
-	l.engine.HandleUp(time.Now(), id, service, assoc.LocalAddr(), assoc.RemoteAddr())
-	l.perform(nil)
+	now := l.clock.now()
+	l.engine.HandleUp(now, id, service, assoc.LocalAddr(), assoc.RemoteAddr())
+	l.perform(now, nil)
 	l.wg.Go(func() { l.read(k) })
 }
 
@@ -313,16 +318,17 @@ func (l *Loop[E]) read(k *link) {
 			l.mu.Unlock()
 			return
 		}
+		now := l.clock.now()
 		if err != nil {
 			delete(l.links, k.id)
-			l.engine.HandleLost(time.Now(), k.id, k.lostBy(err))
-			l.perform(nil)
+			l.engine.HandleLost(now, k.id, k.lostBy(err))
+			l.perform(now, nil)
 			l.mu.Unlock()
 			k.abort() // it has ended: this only frees what it holds
 			return
 		}
-		l.engine.HandleMessage(time.Now(), k.id, ppid, data)
-		l.perform(k)
+		l.engine.HandleMessage(now, k.id, ppid, data)
+		l.perform(now, k)
 		l.mu.Unlock()
 		k.flush()
 	}

@@ -97,7 +97,7 @@ func newLoopTest(t *testing.T) *loopTest {
 	l.Loop = loop.New(&engine{}, loop.Config{
 		Networks: []transport.Network{l.host},
 		Logger:   slog.New(slog.DiscardHandler),
-		Tell:     func(event any) { l.told = append(l.told, event) },
+		Tell:     func(_ time.Time, event any) { l.told = append(l.told, event) },
 	})
 	return l
 }

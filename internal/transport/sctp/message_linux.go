@@ -61,11 +61,21 @@ func (m *msghdr[Info]) prepare(b []byte) {
 // release lets go of the caller's buffer.
 func (m *msghdr[Info]) release() { m.buffer.Base = nil }
 
-// call makes a system call until it is not interrupted, and reports whether it
-// has ended otherwise than by EAGAIN.
+// short is up to how many bytes a call copies so quickly that the scheduler is better not told:
+// it would take the goroutine's processor away, and wake a thread for it, in the middle of the call.
+const short = 64 << 10
+
+// call makes a system call, which never waits, until it is not interrupted, and reports whether
+// it has ended otherwise than by EAGAIN.
 func (m *msghdr[Info]) call(trap, fd, flags uintptr) bool {
 	for {
-		n, _, errno := unix.Syscall(trap, fd, uintptr(unsafe.Pointer(&m.header)), flags)
+		var n uintptr
+		var errno syscall.Errno
+		if m.buffer.Len <= short {
+			n, _, errno = unix.RawSyscall(trap, fd, uintptr(unsafe.Pointer(&m.header)), flags)
+		} else {
+			n, _, errno = unix.Syscall(trap, fd, uintptr(unsafe.Pointer(&m.header)), flags)
+		}
 		m.n, m.errno = int(n), errno
 		if errno != unix.EINTR {
 			return errno != unix.EAGAIN
