@@ -34,29 +34,36 @@ func BenchmarkJoinBesideRSPLIB(b *testing.B) {
 	})
 }
 
-// BenchmarkRequestsBesideRSPLIB measures what requests of one client cost a registrar with 100 PEs.
+// BenchmarkRequestsBesideRSPLIB measures what requests cost a registrar with 100 PEs: of one client that
+// asks again when it has its answer, of 16 such clients, and of one that has 16 questions at once.
 func BenchmarkRequestsBesideRSPLIB(b *testing.B) {
 	lab.Benchmark(b, func(b *testing.B) {
 		hosts := lab.Hosts(b, allHosts, 1)
 		for _, work := range []struct {
 			name    string
+			clients int
+			atOnce  int // questions of each client
 			request func(s *realScope, i int) effect.Appender
 		}{
-			{"resolution", func(*realScope, int) effect.Appender {
-				return &wire.HandleResolution{Handle: poolName(0), Items: 1}
-			}},
-			{"registration", func(s *realScope, i int) effect.Appender {
+			{"resolution", 1, 1, resolution},
+			{"resolution-by-16", 16, 1, resolution},
+			{"16-resolutions", 1, 16, resolution},
+			{"registration", 1, 1, func(s *realScope, i int) effect.Appender {
 				return &wire.Registration{Handle: poolName(0), Element: s.element(rsp.PEID(1000 + i))}
 			}},
-			{"reregistration", func(s *realScope, i int) effect.Appender {
+			{"reregistration", 1, 1, func(s *realScope, i int) effect.Appender {
 				return &wire.Registration{Handle: poolName(0), Element: s.element(rsp.PEID(1 + i%benchElementsEach))}
 			}},
 		} {
 			for _, by := range []maker{ours, rsplib} {
-				b.Run(work.name+"/"+by.String(), func(b *testing.B) { benchmarkRequests(b, hosts, by, work.request) })
+				b.Run(work.name+"/"+by.String(), func(b *testing.B) { benchmarkRequests(b, hosts, by, work.clients, work.atOnce, work.request) })
 			}
 		}
 	})
+}
+
+func resolution(*realScope, int) effect.Appender {
+	return &wire.HandleResolution{Handle: poolName(0), Items: 1}
 }
 
 const (
@@ -80,6 +87,11 @@ func (s *realScope) fill(pools int) *peer {
 func (p *peer) request(m effect.Appender) wire.Message {
 	p.Helper()
 	p.send(m)
+	return p.answer()
+}
+
+func (p *peer) answer() wire.Message {
+	p.Helper()
 	answer, err := p.receive()
 	if err != nil {
 		p.Fatal(err)
@@ -133,32 +145,47 @@ func (s *realScope) pause() {
 	time.Sleep(5 * time.Millisecond)
 }
 
-// benchmarkRequests has one client send requests to a registrar, each after the answer to the last
-// one, and measures what they cost the registrar: its processor time, then, in a second run, its
+// benchmarkRequests has clients send requests to a registrar, each the next ones after the answers
+// to its last ones, and measures what they cost the registrar: its processor time, then, in a second run, its
 // system calls.
-func benchmarkRequests(b *testing.B, hosts []*lab.Host, by maker, request func(s *realScope, i int) effect.Appender) {
+func benchmarkRequests(b *testing.B, hosts []*lab.Host, by maker, clients, atOnce int, request func(s *realScope, i int) effect.Appender) {
 	s := newRealScope(b, hosts)
 	s.quiet = true
 	s.registrar(0, by)
-	p := s.fill(1)
-	pid := s.pids["registrar 1"]
-	before, i := cpuTime(b, pid), 0
+	peers := []*peer{s.fill(1)}
+	for len(peers) < clients {
+		peers = append(peers, s.dial(0, protocol.PortASAP))
+	}
+	pid, asked := s.pids["registrar 1"], 0
+	ask := func() {
+		for _, p := range peers {
+			for range atOnce {
+				p.send(request(s, asked))
+				asked++
+			}
+		}
+		for _, p := range peers {
+			for range atOnce {
+				p.answer()
+			}
+		}
+	}
+	before := cpuTime(b, pid)
 	for b.Loop() {
-		p.request(request(s, i))
-		i++
+		ask()
 	}
 	spent := cpuTime(b, pid) - before
-	b.ReportMetric(float64(spent.Microseconds())/float64(i), "cpu-us/op")
+	b.ReportMetric(float64(spent.Microseconds())/float64(asked), "cpu-us/request")
+	b.ReportMetric(float64(asked)/b.Elapsed().Seconds(), "requests/s")
 
-	const traced = 500
+	asked = 0
 	calls, clock := countCalls(b, pid, func() {
-		for range traced {
-			p.request(request(s, i))
-			i++
+		for asked < 500 {
+			ask()
 		}
 	})
-	b.ReportMetric(float64(calls)/traced, "calls/op")
-	b.ReportMetric(float64(clock)/traced, "clock-calls/op")
+	b.ReportMetric(float64(calls)/float64(asked), "calls/request")
+	b.ReportMetric(float64(clock)/float64(asked), "clock-calls/request")
 }
 
 // cpuTime is what a process has used so far, in user and system mode (proc(5)).
