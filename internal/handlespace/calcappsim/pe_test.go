@@ -78,7 +78,7 @@ func TestPETellsItsJobs(t *testing.T) {
 }
 
 // In a queue M/M/1 with processor sharing, a job of service time x takes x/(1-ρ)
-// on average, whatever x (L. Kleinrock, Queueing Systems II, section 4.4). First
+// on average, whatever x (L. Kleinrock, Queueing Systems II, chapter 4). First
 // come, first served has the same mean time, but not the same mean slowdown.
 func TestPEIsAnMM1PS(t *testing.T) {
 	const utilisation, jobs = 0.7, 20000

@@ -30,10 +30,9 @@ type model struct {
 // of -capcapacity.
 const capacity = 1e6
 
-// defaultModel has PEs that share their capacity by four at most and jobs that
-// keep a PE alone busy for ten seconds on average, as has the paper.
-// An own session on a LAN starts up in some 20 ms; a refused CalcApp client of
-// RSPLIB waits for 1 s.
+// defaultModel has jobs that keep a PE alone busy for ten seconds on average. A
+// refused CalcApp client of RSPLIB pauses for 1 s; its sessions were seen to start
+// up in 20 ms.
 func defaultModel() model {
 	return model{
 		pusPerPE:   10,
