@@ -42,9 +42,12 @@ func poolAddr(pool PoolHandle, pe PEID, t protocol.TransportAddr) PoolAddr {
 }
 
 func addrPorts(t protocol.TransportAddr) []netip.AddrPort {
-	ports := make([]netip.AddrPort, len(t.Addrs))
-	for i, a := range t.Addrs {
-		ports[i] = netip.AddrPortFrom(a, t.Port)
+	return appendAddrPorts(make([]netip.AddrPort, 0, len(t.Addrs)), t)
+}
+
+func appendAddrPorts(ports []netip.AddrPort, t protocol.TransportAddr) []netip.AddrPort {
+	for _, a := range t.Addrs {
+		ports = append(ports, netip.AddrPortFrom(a, t.Port))
 	}
 	return ports
 }

@@ -199,3 +199,50 @@ func runPEProcess(arg string) error {
 		echoOne(listener)
 	}
 }
+
+// A resolution from the cache: three allocations, since all that it returns is the caller's. They are
+// the Resolution, its elements and their addresses.
+func BenchmarkResolveCached(b *testing.B) {
+	for _, n := range []int{1, 3, 100} {
+		b.Run(fmt.Sprint(n, " PEs"), func(b *testing.B) {
+			cfg := benchScope(b, rsp.InMemory)
+			for range n {
+				if _, err := benchEndpoint(b, cfg).Listen(ctx(), "EchoPool", rsp.PE{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			cfg.StaleCache = time.Hour
+			e := benchEndpoint(b, cfg)
+			if r, err := e.Resolve(ctx(), "EchoPool", rsp.AllElements); err != nil || len(r.Elements) != n {
+				b.Fatal(r, err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, err := e.Resolve(ctx(), "EchoPool", 0); err != nil || len(r.Elements) != n {
+					b.Fatal(r, err)
+				}
+			}
+		})
+	}
+}
+
+// Many resolutions at the same time that the cache does not serve: they share their questions.
+func BenchmarkResolveTogether(b *testing.B) {
+	cfg := benchScope(b, rsp.TCPMapping)
+	for range 3 {
+		if _, err := benchEndpoint(b, cfg).Listen(ctx(), "EchoPool", rsp.PE{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	e := benchEndpoint(b, cfg)
+	b.SetParallelism(50)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := e.Resolve(ctx(), "EchoPool", 1); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}

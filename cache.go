@@ -1,8 +1,10 @@
 package rsp
 
 import (
+	"container/list"
 	"errors"
-	"math"
+	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,101 +12,321 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 )
 
-// cache keeps what handle resolutions have told, each pool element for the stale
-// cache value (RFC 5352 section 3.3, C1 to C4), and selects from it by the pool's policy. It is a
-// handlespace whose entries age.
+// cache keeps what handle resolutions have told (RFC 5352 section 3.3, C1 to C4), and the
+// questions to registrars that are under way. A pool in it:
+//
+//	            answer           stale cache value over
+//	unknown ───────────▶ fresh ─────────────────────────▶ stale ──┐ outage: serves, with what
+//	   ▲                   ▲ │                             │ │ ▲  │ older answers have told,
+//	   │                   └─┼────────── answer ───────────┘ │ └──┘ while it is asked for
+//	   └─────────────────────┴─ unknown pool, dropped ───────┘
+//
+// The whole cache is in an outage from a question that no registrar has answered until the
+// next answer.
 type cache struct {
-	stale time.Duration // 0: nothing is kept
+	stale time.Duration // 0: an answer is for those who have waited for it
 
-	mu    sync.Mutex
-	space *handlespace.Space[time.Time] // each element with the time it was told
+	mu        sync.Mutex
+	pools     map[PoolHandle]*knownPool
+	oldest    list.List // of all *knownPool, by their latest answers
+	count     int       // of elements in all pools
+	outage    bool
+	questions map[PoolHandle]*question
+
+	selected []*handlespace.Element[*knownElement] // scratch of pick
+	picked   []*knownElement
+}
+
+const (
+	// maxKnown bounds the elements that are kept: the pools whose latest answers are oldest
+	// go first.
+	maxKnown = 4096
+	// maxOlder bounds those of a pool that its latest answer has not named.
+	maxOlder = 128
+	// maxSelected is what a registrar gives at most in one answer.
+	maxSelected = 128
+)
+
+// knownPool is a pool of which an answer has told.
+type knownPool struct {
+	handle   PoolHandle
+	place    *list.Element
+	told     time.Time       // when elements were; zero: at different times
+	all      bool            // elements were all that the registrar gives
+	elements []*knownElement // of the latest answer, in its order
+	older    []*knownElement // of earlier ones
+
+	space *handlespace.Space[*knownElement] // elements, to select from; nil until somebody does
+	given bool                              // the answer's first element was given before that
+}
+
+// knownElement is a pool element as it was told last. It does not change.
+type knownElement struct {
+	protocol.PoolElement
+	told time.Time
 }
 
 func newCache(stale time.Duration) *cache {
-	// Every element that is returned counts as selected, as in RSPLIB's cache.
-	options := handlespace.Options{MaxIncrement: math.MaxInt}
-	return &cache{stale: stale, space: handlespace.New[time.Time](options)}
+	return &cache{stale: stale, pools: make(map[PoolHandle]*knownPool), questions: make(map[PoolHandle]*question)}
 }
 
-// lookup selects up to n elements (0: all) of what is fresh, or returns nil.
-func (c *cache) lookup(now time.Time, pool PoolHandle, n uint32) *Resolution {
-	if c.stale == 0 {
-		return nil
-	}
+// lookup selects up to n elements (0: all) of what may be used now, or returns nil. ask tells
+// whether a registrar is to be asked.
+func (c *cache) lookup(now time.Time, pool PoolHandle, n uint32) (r *Resolution, ask bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.expire(now, pool)
-	if n == 0 || n > maxCachedElements {
-		n = maxCachedElements
+	p := c.pools[pool]
+	switch {
+	case p == nil:
+		return nil, true
+	case now.Sub(p.told) < c.stale && p.covers(n):
+		r = c.pick(now, p, n)
+		return r, r == nil
+	case c.outage:
+		return c.pickOld(now, p, n), c.questions[pool] == nil
 	}
-	selected, known := c.space.Select(nil, pool, int(n))
-	if !known || len(selected) == 0 {
-		return nil
+	return nil, true
+}
+
+// setOutage reports whether that is news.
+func (c *cache) setOutage(outage bool) (changed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changed = outage != c.outage
+	c.outage = outage
+	return changed
+}
+
+// end takes the end of a question and answers all who have waited for it.
+func (c *cache) end(now time.Time, q *question, told []protocol.PoolElement, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.questions, q.pool)
+	if err == nil {
+		c.serve(now, c.store(now, q, told), q.waiters)
+		return
 	}
-	r := &Resolution{Pool: pool}
-	for _, el := range selected {
-		r.Age = max(r.Age, now.Sub(el.Value))
-		r.Elements = append(r.Elements, newElement(el.PoolElement.Clone()))
+	p := c.pools[q.pool]
+	if p != nil && errors.Is(err, ErrUnknownPool) {
+		c.drop(p)
+	}
+	for _, w := range q.waiters {
+		a := answer{err: err}
+		if p != nil && c.outage {
+			a.resolution = c.pickOld(now, p, w.n)
+		}
+		w.answer <- a
+	}
+}
+
+// serve gives an answer to those who have waited for it. If it was cut short, each of its
+// elements serves one of them, as if all had asked; the others ask anew, for as many as they
+// need together.
+func (c *cache) serve(now time.Time, p *knownPool, waiters []*waiter) {
+	left, missing := uint64(len(p.elements)), uint64(0)
+	var unserved []*waiter
+	for _, w := range waiters {
+		need := uint64(max(w.n, 1))
+		if len(p.elements) == 0 || !p.all && need > left {
+			missing += need
+			unserved = append(unserved, w)
+			continue
+		}
+		left -= min(left, need)
+		a := answer{items: w.n}
+		if p.given {
+			a.resolution = c.pick(now, p, w.n)
+		} else {
+			a.resolution = p.give(now, w.n)
+		}
+		w.answer <- a
+	}
+	for _, w := range unserved {
+		w.answer <- answer{items: uint32(min(missing, AllElements))}
+	}
+}
+
+// store keeps an answer.
+func (c *cache) store(now time.Time, q *question, told []protocol.PoolElement) *knownPool {
+	p := c.pools[q.pool]
+	if p == nil {
+		p = &knownPool{handle: q.pool}
+		p.place = c.oldest.PushBack(p)
+		c.pools[q.pool] = p
+	}
+	c.oldest.MoveToBack(p.place)
+	c.count -= p.len()
+	p.take(now, q, told)
+	c.count += p.len()
+	if p.len() == 0 {
+		c.drop(p) // all of them were reported meanwhile
+	}
+	for c.count > maxKnown {
+		c.drop(c.oldest.Front().Value.(*knownPool)) // never p, which is the last
+	}
+	return p
+}
+
+// remove forgets one element, which was found unreachable: also an answer that is under way
+// cannot know that yet.
+func (c *cache) remove(pool PoolHandle, id PEID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if q := c.questions[pool]; q != nil {
+		q.reported = append(q.reported, id)
+	}
+	if p := c.pools[pool]; p != nil && p.remove(id) != nil {
+		if c.count--; p.len() == 0 {
+			c.drop(p)
+		}
+	}
+}
+
+// setAside keeps one element, which has said good-bye, for an outage alone.
+func (c *cache) setAside(pool PoolHandle, id PEID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.pools[pool]; p != nil {
+		if el := p.remove(id); el != nil {
+			p.older = append(p.older, el)
+		}
+	}
+}
+
+// drop forgets a pool.
+func (c *cache) drop(p *knownPool) {
+	delete(c.pools, p.handle)
+	c.oldest.Remove(p.place)
+	c.count -= p.len()
+}
+
+// pickOld selects from all that is known of a pool, however old.
+func (c *cache) pickOld(now time.Time, p *knownPool, n uint32) *Resolution {
+	if len(p.older) > 0 {
+		p.told, p.all = time.Time{}, false
+		p.elements = append(p.elements, p.older...)
+		if p.space != nil {
+			p.enter(p.older)
+		}
+		p.older = nil
+	}
+	r := c.pick(now, p, n)
+	if r != nil {
+		r.Stale = true
 	}
 	return r
 }
 
-// maxCachedElements is what a registrar gives at most in one answer.
-const maxCachedElements = 128
-
-// expire removes the elements of a pool that were told too long ago (C2).
-func (c *cache) expire(now time.Time, pool PoolHandle) {
-	var old []PEID
-	for el := range c.space.Elements(pool) {
-		if now.Sub(el.Value) >= c.stale {
-			old = append(old, el.ID)
+// pick selects up to n elements (0: all) by the pool's policy, or returns nil.
+func (c *cache) pick(now time.Time, p *knownPool, n uint32) *Resolution {
+	if p.space == nil {
+		// "Then the head SHOULD be advanced by one element" (RFC 5356 section 4.1.2), as at the
+		// registrar: a session uses one element of a list, and the next session the next one.
+		p.space = handlespace.New[*knownElement](handlespace.Options{MaxIncrement: 1})
+		p.enter(p.elements)
+		if p.given {
+			p.space.Select(nil, p.handle, 1)
 		}
 	}
-	for _, id := range old {
-		c.space.Remove(pool, id, handlespace.Expired)
+	if n == 0 || n > maxSelected {
+		n = maxSelected
 	}
+	c.selected, _ = p.space.Select(c.selected[:0], p.handle, int(n))
+	c.picked = c.picked[:0]
+	for _, el := range c.selected {
+		c.picked = append(c.picked, el.Value)
+	}
+	return p.resolution(now, c.picked)
 }
 
-// store keeps the elements of an answer.
-func (c *cache) store(now time.Time, pool PoolHandle, elements []protocol.PoolElement) {
-	if c.stale == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, pe := range elements {
-		el, _, err := c.space.Put(pool, pe, handlespace.Synchronized)
-		if _, inconsistent := errors.AsType[*handlespace.InconsistentError](err); inconsistent {
-			// The pool was made anew with another policy or transport.
-			c.forget(pool)
-			el, _, err = c.space.Put(pool, pe, handlespace.Synchronized)
+// enter makes elements ones to select from.
+func (p *knownPool) enter(elements []*knownElement) {
+	for _, known := range elements {
+		el, _, err := p.space.Put(p.handle, known.PoolElement, handlespace.Synchronized)
+		if err != nil {
+			continue // of a pool before it was made anew, or by a policy that we do not have
 		}
-		if err == nil { // else a policy that we cannot select by: the registrar is asked each time
-			el.Value = now
+		el.Value = known
+	}
+}
+
+// covers reports whether asking for n elements (0: any) would bring no more than there are.
+func (p *knownPool) covers(n uint32) bool {
+	return len(p.elements) > 0 && (p.all || uint64(n) <= uint64(len(p.elements)))
+}
+
+// give takes up to n elements (0: all) in the answer's order. That is the registrar's own
+// selection, who knows all elements and how often each was selected.
+func (p *knownPool) give(now time.Time, n uint32) *Resolution {
+	p.given = true
+	elements := p.elements
+	if n > 0 && uint64(n) < uint64(len(elements)) {
+		elements = elements[:n]
+	}
+	return p.resolution(now, elements)
+}
+
+// resolution returns what a caller gets, who may keep it and write to it. It is nil if there
+// are no elements.
+func (p *knownPool) resolution(now time.Time, elements []*knownElement) *Resolution {
+	if len(elements) == 0 {
+		return nil
+	}
+	size := 0
+	for _, el := range elements {
+		size += len(el.User.Addrs)
+	}
+	addrs := make([]netip.AddrPort, 0, size) // of all elements, in one piece
+	r := &Resolution{Pool: p.handle, Elements: make([]Element, len(elements))}
+	for i, el := range elements {
+		first := len(addrs)
+		addrs = appendAddrPorts(addrs, el.User)
+		r.Elements[i] = newElementAt(el.PoolElement, slices.Clip(addrs[first:]))
+		r.Age = max(r.Age, now.Sub(el.told))
+	}
+	return r
+}
+
+// take makes an answer the latest one.
+func (p *knownPool) take(now time.Time, q *question, told []protocol.PoolElement) {
+	earlier := append(p.older, p.elements...)
+	p.elements, p.older, p.space, p.given = nil, nil, nil, false
+	p.told, p.all = now, uint64(len(told)) < uint64(q.items)
+	for _, pe := range told {
+		if !slices.Contains(q.reported, pe.ID) && indexOf(p.elements, pe.ID) < 0 {
+			p.elements = append(p.elements, &knownElement{pe, now})
 		}
 	}
-}
-
-// remove forgets one element, which was found unreachable.
-func (c *cache) remove(pool PoolHandle, id PEID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.space.Remove(pool, id, handlespace.ReportedUnreachable)
-}
-
-// purge forgets a pool.
-func (c *cache) purge(pool PoolHandle) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.forget(pool)
-}
-
-func (c *cache) forget(pool PoolHandle) {
-	var ids []PEID
-	for el := range c.space.Elements(pool) {
-		ids = append(ids, el.ID)
+	if p.all {
+		return // what it does not name is not there any more
 	}
-	for _, id := range ids {
-		c.space.Remove(pool, id, handlespace.Expired)
+	p.older = slices.DeleteFunc(earlier, func(el *knownElement) bool { return indexOf(p.elements, el.ID) >= 0 })
+	if n := len(p.older) - maxOlder; n > 0 {
+		slices.SortStableFunc(p.older, func(a, b *knownElement) int { return a.told.Compare(b.told) })
+		p.older = slices.Delete(p.older, 0, n)
 	}
+}
+
+func (p *knownPool) len() int { return len(p.elements) + len(p.older) }
+
+// remove takes an element out and returns it; nil if it is not known.
+func (p *knownPool) remove(id PEID) *knownElement {
+	for _, list := range []*[]*knownElement{&p.elements, &p.older} {
+		i := indexOf(*list, id)
+		if i < 0 {
+			continue
+		}
+		el := (*list)[i]
+		*list = slices.Delete(*list, i, i+1)
+		p.given = p.given && i > 0 // else the next one's turn has come
+		if p.space != nil {
+			p.space.Remove(p.handle, id, handlespace.ReportedUnreachable)
+		}
+		return el
+	}
+	return nil
+}
+
+func indexOf(elements []*knownElement, id PEID) int {
+	return slices.IndexFunc(elements, func(el *knownElement) bool { return el.ID == id })
 }

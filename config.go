@@ -37,6 +37,10 @@ type Config struct {
 	// StaleCache is how long the result of a handle resolution serves for further
 	// sessions and resolutions (RFC 5352 section 7.2, stale_cache_value). Default: 0, the registrar is asked
 	// each time.
+	//
+	// Whatever it is, up to 4,096 pool elements are kept for the time when no registrar answers
+	// (Resolution.Stale), up to 128 of a pool beside those of its latest answer. Pools that were asked for
+	// longest ago go first.
 	StaleCache time.Duration
 	// ReregistrationInterval is how often a PE tells its registrar that it is
 	// still there (T4-reregistration). The registration life is three times as long. Default: 30 s.

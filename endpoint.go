@@ -38,8 +38,8 @@ type Endpoint struct {
 	wg     sync.WaitGroup // failovers
 
 	// Owned by the loop: used only in its Do and Tell.
-	queries  map[asap.QueryID]chan asap.Resolved
-	elements map[elementKey]*element
+	questions map[asap.QueryID]*question
+	elements  map[elementKey]*element
 
 	mu        sync.Mutex
 	listening bool // the loop accepts registrars
@@ -91,18 +91,18 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 		c.Logger.Warn("only announced registrars are known", "err", err)
 	}
 	e := &Endpoint{
-		cfg:      c,
-		log:      c.Logger,
-		events:   newEventLog(c.Logger),
-		networks: networks,
-		group:    group,
-		options:  c.Association.options(),
-		cache:    newCache(c.StaleCache),
-		ctx:      ctx,
-		cancel:   cancel,
-		queries:  make(map[asap.QueryID]chan asap.Resolved),
-		elements: make(map[elementKey]*element),
-		sockets:  make(map[*Socket]struct{}),
+		cfg:       c,
+		log:       c.Logger,
+		events:    newEventLog(c.Logger),
+		networks:  networks,
+		group:     group,
+		options:   c.Association.options(),
+		cache:     newCache(c.StaleCache),
+		ctx:       ctx,
+		cancel:    cancel,
+		questions: make(map[asap.QueryID]*question),
+		elements:  make(map[elementKey]*element),
+		sockets:   make(map[*Socket]struct{}),
 	}
 	client := asap.NewClient(asap.ClientConfig{
 		Registrars:            table.candidates,
@@ -145,11 +145,9 @@ func randomID() uint32 {
 func (e *Endpoint) handleEvent(_ time.Time, event any) {
 	switch ev := event.(type) {
 	case asap.Resolved:
-		if answer := e.queries[ev.Query]; answer != nil {
-			delete(e.queries, ev.Query)
-			answer <- ev
-		}
+		e.handleResolved(ev)
 	case asap.Registered:
+		e.setOutage(false, nil)
 		e.events.tell(slog.LevelInfo, "registered", "pool", ev.Handle, "pe", ev.ID)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			el.tell(&el.registered, nil)

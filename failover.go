@@ -153,9 +153,10 @@ func (s *session) failover(ctx context.Context, report bool, drain time.Duration
 		defer cancel()
 	}
 	old := s.leave(drain)
-	s.endpoint.cache.remove(s.pool, old)
 	if report {
 		s.reportFailure(old)
+	} else {
+		s.endpoint.cache.setAside(s.pool, old)
 	}
 	failed := map[PEID]bool{old: true}
 	for pause := firstRetry; ; pause = min(2*pause, maxRetry) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -272,6 +273,59 @@ func TestSilentPEIsNoticedAndReported(t *testing.T) {
 			t.Error("the silent PE was not reported")
 		}
 	})
+}
+
+// RFC 5351 asks for no single point of failure: a session whose registrars are all gone goes on
+// with what its Endpoint was told before. The first failover waits for a registrar, later ones do not.
+func TestFailoverWithoutRegistrar(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    func(*testPE)
+		notice time.Duration // until the session notices, at most
+	}{
+		"aborted":  {func(pe *testPE) { pe.Abort() }, 10 * latency},
+		"silent":   {func(pe *testPE) { pe.host.Kill() }, 7 * time.Second},
+		"good-bye": {func(pe *testPE) { go pe.Close() }, 2 * time.Second}, // that it tried to deregister
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScope(t)
+				pes := map[rsp.PEID]*testPE{}
+				for id := range rsp.PEID(3) {
+					pes[id+1] = s.pe("pe", id+1, func(pe *testPE) { pe.cookie = "c" })
+				}
+				var log logRecorder
+				var lost []rsp.PEID
+				session := s.connect(rsp.Dialer{
+					Endpoint: s.endpoint("pu", s.host(), rsp.Config{Logger: log.logger()}),
+					OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+						lost = append(lost, f.Lost)
+						_, err := f.Write([]byte("again"))
+						return err
+					},
+				})
+				exchange(t, session, "one", 1)
+				exchange(t, session, "more", 1) // reads the cookie first
+				s.registrarHost.Kill()
+				// RegistrarResponseTimeout, and RegistrarRequestTimeout for another one
+				for i, wait := range []time.Duration{6 * time.Second, 0} {
+					old, next := rsp.PEID(i+1), rsp.PEID(i+2)
+					start := time.Now()
+					c.end(pes[old])
+					wantMsg(t, session, "again", next)
+					if took := time.Since(start); took > c.notice+wait {
+						t.Errorf("going on with PE %v took %v", next, took)
+					}
+					if got := <-pes[next].got; got != "cookie c" {
+						t.Errorf("PE %v got %q first, want the cookie", next, got)
+					}
+				}
+				if !slices.Equal(lost, []rsp.PEID{1, 2}) {
+					t.Errorf("OnFailover was called for PEs %v", lost)
+				}
+				log.wantCount(t, outageLogged, 1)
+			})
+		})
+	}
 }
 
 // ForceFailover also leaves a pool element that works.

@@ -23,16 +23,30 @@ type Element struct {
 	user protocol.TransportAddr
 }
 
-// Resolution is what a pool handle stands for at the moment, best element first.
+// Resolution is what a pool handle stands for at the moment, best element first. It belongs to
+// who has asked for it.
 type Resolution struct {
 	Pool     PoolHandle
 	Elements []Element
-	Age      time.Duration // since the registrar said so; 0 unless it comes from the cache
+	// Age is the time since a registrar has said so, of the oldest element; 0 unless it comes
+	// from the cache.
+	Age time.Duration
+	// Stale: no registrar could be asked; the elements are from answers of up to Age ago, however
+	// long that is.
+	Stale bool
 }
 
-// Resolve asks for n pool elements of a pool, selected by its policy (RFC 5352
-// section 3.3): from the cache while it is fresh (Config.StaleCache), else from a registrar. n is at most
-// AllElements; 0: as many as the registrar gives unasked. A pool without elements gives ErrUnknownPool.
+// Resolve asks for n pool elements of a pool, selected by its policy (RFC 5352 section 3.3): from
+// the cache while it is fresh (Config.StaleCache), else from a registrar. n is at most AllElements; 0: as many
+// as the registrar gives unasked. A pool without elements gives ErrUnknownPool.
+//
+// A registrar is asked once for all who want to know the same pool at the same time: each
+// gets its own selection from the answer.
+//
+// While no registrar answers, what is known from earlier answers serves, see Resolution.Stale.
+// The first to notice waits as long as a request may take (Config.RegistrarRequestTimeout and
+// RegistrarResponseTimeout); from then until a registrar answers, Resolve does not wait, while registrars are
+// sought with each call. A pool of which nothing is known gives ErrNoRegistrar.
 func (e *Endpoint) Resolve(ctx context.Context, pool PoolHandle, n uint32) (*Resolution, error) {
 	r, err := e.resolve(ctx, pool, n)
 	if err != nil {
@@ -45,67 +59,32 @@ func (e *Endpoint) resolve(ctx context.Context, pool PoolHandle, n uint32) (*Res
 	if err := pool.Validate(); err != nil {
 		return nil, err
 	}
-	if r := e.cache.lookup(time.Now(), pool, n); r != nil {
-		return r, nil
-	}
-	answer, err := e.query(ctx, pool, n)
-	if err != nil {
-		return nil, err
-	}
-	if cause, ok := CauseOf(answer.Err); ok && cause == protocol.CauseUnknownPoolHandle {
-		e.cache.purge(pool)
-		return nil, &unknownPoolError{answer.Err}
-	}
-	if answer.Err != nil {
-		return nil, answer.Err
-	}
-	if len(answer.Elements) == 0 {
-		return nil, ErrUnknownPool
-	}
-	e.cache.store(time.Now(), pool, answer.Elements)
-	r := &Resolution{Pool: pool}
-	for _, pe := range answer.Elements {
-		r.Elements = append(r.Elements, newElement(pe))
-	}
-	return r, nil
-}
-
-// unknownPoolError is a registrar's word that it does not know a pool.
-type unknownPoolError struct{ cause error }
-
-func (e *unknownPoolError) Error() string        { return ErrUnknownPool.Error() }
-func (e *unknownPoolError) Unwrap() error        { return e.cause }
-func (e *unknownPoolError) Is(target error) bool { return target == ErrUnknownPool }
-
-// query sends one handle resolution and waits for its end.
-func (e *Endpoint) query(ctx context.Context, pool PoolHandle, n uint32) (asap.Resolved, error) {
-	e.hearAnnounces()
-	answer := make(chan asap.Resolved, 1)
-	var id asap.QueryID
-	if !e.loop.Do(func(now time.Time, c *asap.Client) {
-		id = c.Resolve(now, pool, n)
-		e.queries[id] = answer
-	}) {
-		return asap.Resolved{}, errEndpointClosed
-	}
-	select {
-	case a := <-answer:
-		return a, nil
-	case <-e.ctx.Done():
-		return asap.Resolved{}, errEndpointClosed
-	case <-ctx.Done():
-		e.loop.Do(func(_ time.Time, c *asap.Client) {
-			c.Cancel(id)
-			delete(e.queries, id)
-		})
-		return asap.Resolved{}, ctx.Err()
+	for items := n; ; {
+		r, ask := e.cache.lookup(time.Now(), pool, n)
+		switch {
+		case r != nil && !ask:
+			return r, nil
+		case r != nil: // the question goes on without us
+			return r, e.ask(pool, items, nil)
+		}
+		a := e.wait(ctx, pool, n, items)
+		switch {
+		case a.resolution != nil:
+			return a.resolution, nil
+		case a.err != nil:
+			return nil, a.err
+		}
+		items = a.items
 	}
 }
 
-func newElement(pe protocol.PoolElement) Element {
+func newElement(pe protocol.PoolElement) Element { return newElementAt(pe, addrPorts(pe.User)) }
+
+// newElementAt describes pe, whose addresses are those of its service.
+func newElementAt(pe protocol.PoolElement, addrs []netip.AddrPort) Element {
 	return Element{
 		ID: pe.ID, Registrar: pe.Home, Protocol: pe.User.Protocol.String(),
-		Addrs: addrPorts(pe.User), Policy: Policy{pe.Policy}, user: pe.User,
+		Addrs: addrs, Policy: Policy{pe.Policy}, user: pe.User,
 	}
 }
 

@@ -55,7 +55,9 @@ func (s *scope) endpoint(name string, h *simnet.Host, cfg rsp.Config) *rsp.Endpo
 	if cfg.Registrars == nil {
 		cfg.Registrars = []string{s.addr}
 	}
-	cfg.Logger = testLog(s.t, name)
+	if cfg.Logger == nil {
+		cfg.Logger = testLog(s.t, name)
+	}
 	e, err := rsp.NewEndpointOn(cfg, h)
 	if err != nil {
 		s.t.Fatal(err)
