@@ -22,20 +22,13 @@ type answers struct {
 }
 
 // handleRegistration follows RFC 5352 section 3.1: whatever can be read is answered by an
-// ASAP_REGISTRATION_RESPONSE. The exception is RSPLIB's: a policy that the registrar does
-// not have is an error of the message.
+// ASAP_REGISTRATION_RESPONSE.
 func (h *Home) handleRegistration(now time.Time, a *homeAssoc, m *wire.Registration) {
 	cause := h.register(now, a, m.Handle, m.Element)
-	if cause != 0 {
-		h.stats.Rejections++
-	}
-	if cause == protocol.CauseUnsupportedPolicy {
-		h.sendError(a, cause, nil)
-		return
-	}
 	answer := &h.answers.registration
 	*answer = wire.RegistrationResponse{Handle: m.Handle, ID: m.Element.ID}
 	if cause != 0 {
+		h.stats.Rejections++
 		answer.Reject = true
 		answer.Causes = h.causes(cause, nil)
 	}

@@ -29,8 +29,8 @@ func registration(id protocol.PEID, p protocol.Policy) captureStep {
 }
 
 // TestCapturedSequences replays what RSPLIB's registrar answered to a single
-// requester. LeastUsedDegradation, where the RFC's rule differs from RSPLIB's, is
-// in TestLeastUsedDegradationCounter.
+// requester. WeightedRoundRobin and LeastUsedDegradation, where the RFC's rules differ
+// from RSPLIB's, are in rfc5356_test.go.
 func TestCapturedSequences(t *testing.T) {
 	const everything = 0xffffffff
 	tests := []struct {
@@ -49,17 +49,6 @@ func TestCapturedSequences(t *testing.T) {
 			requests(500, "1006 1001 1002 1003 1004 1005"),
 			requests(1, "1001", "1002"),
 		}},
-		{"WeightedRoundRobin", [][]captureStep{
-			{registration(1, weightedRoundRobin(1)), registration(2, weightedRoundRobin(2)), registration(3, weightedRoundRobin(3))},
-			requests(1, "1", "2", "3", "2", "3", "3"),
-			requests(1, "1", "2", "3", "2", "3", "3"),
-			requests(1, "1", "2", "3", "2", "3", "3"),
-			requests(3, "1 2 3", "2 3 1"),
-		}},
-		{"WeightedRoundRobin with a weight of 0", [][]captureStep{
-			{registration(51, weightedRoundRobin(0)), registration(52, weightedRoundRobin(2))},
-			requests(1, "51", "52", "52", "51", "52", "52"),
-		}},
 		{"LeastUsed", [][]captureStep{
 			{registration(21, leastUsed(0x10000000)), registration(22, leastUsed(0x10000000)), registration(23, leastUsed(0x20000000))},
 			requests(1, "21", "22", "21", "22", "21", "22"),
@@ -67,6 +56,10 @@ func TestCapturedSequences(t *testing.T) {
 			requests(3, "22 21 23"),
 			{registration(21, leastUsed(0x70000000))},
 			requests(1, "22", "22", "22"),
+		}},
+		{"PriorityLeastUsed", [][]captureStep{
+			{registration(61, priorityLeastUsed(0x10000000, 0x50000000)), registration(62, priorityLeastUsed(0x20000000, 0x10000000))},
+			requests(2, "62 61", "62 61", "62 61"),
 		}},
 		{"Priority", [][]captureStep{
 			{registration(31, priority(5)), registration(32, priority(9)), registration(33, priority(5))},

@@ -22,6 +22,9 @@ type Options struct {
 	MaxIncrement int
 	// Rand drives the random policies; nil means one that the system seeds.
 	Rand rand.Source
+	// Rules has how to select by policies of the user's own. Those of package protocol
+	// have their own rules; all others select as RoundRobin.
+	Rules map[protocol.PolicyType]Rule
 }
 
 // Space is a handlespace. V is what its user keeps with each PE. It has one
@@ -33,6 +36,7 @@ type Space[V any] struct {
 
 	increment int
 	rand      *rand.Rand
+	rules     map[protocol.PolicyType]Rule
 	pools     map[protocol.PoolHandle]*pool[V]
 	order     tree[protocol.PoolHandle]
 	owners    map[protocol.RegistrarID]ownership
@@ -50,7 +54,6 @@ type Element[V any] struct {
 	Param []byte
 	Value V
 
-	pool  *pool[V]
 	place place[V]
 }
 
@@ -66,8 +69,7 @@ type pool[V any] struct {
 	selector  selector[V]
 }
 
-// InconsistentError refuses a PE that does not fit into its pool, or whose
-// policy type is not supported at all.
+// InconsistentError refuses a PE that does not fit into its pool.
 type InconsistentError struct {
 	Cause  protocol.Cause
 	Handle protocol.PoolHandle
@@ -89,6 +91,7 @@ func New[V any](opts Options) *Space[V] {
 	return &Space[V]{
 		increment: opts.MaxIncrement,
 		rand:      rand.New(opts.Rand),
+		rules:     opts.Rules,
 		pools:     make(map[protocol.PoolHandle]*pool[V]),
 		order:     newTree(compareHandles),
 		owners:    make(map[protocol.RegistrarID]ownership),
@@ -111,15 +114,12 @@ func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V]
 
 // Put registers pe or, when the pool has its ID already, updates it; what is
 // kept shares no memory with pe. A registration that says nothing new allocates
-// nothing, but resets what LeastUsedDegradation counted. An error is always an
+// nothing, but resets the count of the PE's selections, by which some policies select. An error is always an
 // *InconsistentError and leaves everything as it was.
 func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reason Reason) (*Element[V], ChangeKind, error) {
 	p := s.pools[handle]
 	if p == nil {
-		var cause protocol.Cause
-		if p, cause = s.newPool(handle, &pe); cause != 0 {
-			return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
-		}
+		p = s.newPool(handle, &pe)
 	} else if cause := p.check(&pe); cause != 0 {
 		return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
 	}
@@ -127,15 +127,11 @@ func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reas
 	if el == nil {
 		return s.add(p, pe, reason), Added, nil
 	}
-	return el, s.update(el, pe, reason), nil
+	return el, s.update(p, el, pe, reason), nil
 }
 
 // newPool returns a pool that pe is to found, not yet in the Space.
-func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement) (*pool[V], protocol.Cause) {
-	selector := newSelector[V](pe.Policy.Type, s.rand)
-	if selector == nil {
-		return nil, protocol.CauseUnsupportedPolicy
-	}
+func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement) *pool[V] {
 	return &pool[V]{
 		handle:    handle,
 		policy:    pe.Policy.Type,
@@ -143,8 +139,8 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 		use:       pe.User.Use,
 		elements:  make(map[protocol.PEID]*Element[V]),
 		order:     newTree(cmp.Compare[protocol.PEID]),
-		selector:  selector,
-	}, 0
+		selector:  s.newSelector(pe.Policy.Type),
+	}
 }
 
 // check returns why pe cannot be in p, or 0. It asks in RSPLIB's order, and of
@@ -152,9 +148,6 @@ func (s *Space[V]) newPool(handle protocol.PoolHandle, pe *protocol.PoolElement)
 func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
 	switch {
 	case pe.Policy.Type != p.policy:
-		if newSelector[V](pe.Policy.Type, nil) == nil {
-			return protocol.CauseUnsupportedPolicy
-		}
 		return protocol.CauseInconsistentPolicy
 	case pe.User.Protocol != p.transport:
 		return protocol.CauseWrongTransportProtocol
@@ -169,7 +162,7 @@ func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Elem
 		s.pools[p.handle] = p
 		s.order.insert(p.handle)
 	}
-	el := &Element[V]{Handle: p.handle, pool: p}
+	el := &Element[V]{Handle: p.handle}
 	el.take(pe)
 	p.elements[el.ID] = el
 	p.order.insert(el.ID)
@@ -180,9 +173,9 @@ func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Elem
 	return el
 }
 
-func (s *Space[V]) update(el *Element[V], pe protocol.PoolElement, reason Reason) ChangeKind {
-	if el.PoolElement.Equal(pe) {
-		el.pool.selector.renew(el, false)
+func (s *Space[V]) update(p *pool[V], el *Element[V], pe protocol.PoolElement, reason Reason) ChangeKind {
+	if el.PoolElement.Equal(&pe) {
+		p.selector.renew(el, false)
 		return Unchanged
 	}
 	oldHome, newPolicy := el.Home, el.Policy != pe.Policy
@@ -190,7 +183,7 @@ func (s *Space[V]) update(el *Element[V], pe protocol.PoolElement, reason Reason
 		s.moveHome(el, pe.Home)
 	}
 	el.take(pe)
-	el.pool.selector.renew(el, newPolicy)
+	p.selector.renew(el, newPolicy)
 	s.tell(Change[V]{Updated, reason, el, oldHome})
 	return Updated
 }
@@ -218,11 +211,11 @@ func (el *Element[V]) take(pe protocol.PoolElement) {
 // Remove removes a PE, and its pool when it was the last one; it reports whether
 // there was such a PE.
 func (s *Space[V]) Remove(handle protocol.PoolHandle, id protocol.PEID, reason Reason) bool {
-	el := s.Get(handle, id)
-	if el == nil {
+	p := s.pools[handle]
+	if p == nil || p.elements[id] == nil {
 		return false
 	}
-	p := el.pool
+	el := p.elements[id]
 	p.selector.remove(el)
 	delete(p.elements, id)
 	p.order.remove(id)
@@ -250,7 +243,7 @@ func (s *Space[V]) SetHome(el *Element[V], registrar protocol.RegistrarID, reaso
 // Select appends up to n different PEs of a pool to dst, in the order in which
 // its policy wants them used, and counts them as selected. It allocates nothing
 // when dst has room. known is false when there is no such pool; a pool may have
-// nothing to select all the same: no PE of weight 0, under WeightedRandom.
+// nothing to select all the same, since a PE of weight 0 is never selected.
 func (s *Space[V]) Select(dst []*Element[V], handle protocol.PoolHandle, n int) (selected []*Element[V], known bool) {
 	p := s.pools[handle]
 	if p == nil {

@@ -46,6 +46,10 @@ func leastUsedDegradation(load, degradation uint32) protocol.Policy {
 	return protocol.Policy{Type: protocol.LeastUsedDegradation, Load: load, Degradation: degradation}
 }
 
+func priorityLeastUsed(load, degradation uint32) protocol.Policy {
+	return protocol.Policy{Type: protocol.PriorityLeastUsed, Load: load, Degradation: degradation}
+}
+
 // put registers a PE that must be accepted.
 func put(t testing.TB, s *Space[int], handle protocol.PoolHandle, id protocol.PEID, p protocol.Policy) *Element[int] {
 	t.Helper()
@@ -83,8 +87,7 @@ func TestPutInconsistent(t *testing.T) {
 		change func(pe *protocol.PoolElement)
 		want   protocol.Cause
 	}{
-		{"unknown policy type", func(pe *protocol.PoolElement) { pe.Policy.Type = 0xb0002004 }, protocol.CauseUnsupportedPolicy},
-		{"no policy type", func(pe *protocol.PoolElement) { pe.Policy.Type = 0 }, protocol.CauseUnsupportedPolicy},
+		{"unknown policy type", func(pe *protocol.PoolElement) { pe.Policy.Type = 0xb0002004 }, protocol.CauseInconsistentPolicy},
 		{"policy type", func(pe *protocol.PoolElement) { pe.Policy = leastUsed(0) }, protocol.CauseInconsistentPolicy},
 		{"transport protocol", func(pe *protocol.PoolElement) { pe.User.Protocol = protocol.TCP }, protocol.CauseWrongTransportProtocol},
 		{"use", func(pe *protocol.PoolElement) { pe.User.Use = protocol.DataAndControl }, protocol.CauseInconsistentDataControl},
@@ -108,7 +111,7 @@ func TestPutInconsistent(t *testing.T) {
 				if !ok || *inconsistent != (InconsistentError{tt.want, "pool", id}) || el != nil || kind != Unchanged {
 					t.Fatalf("Put = %v, %v, %v, want cause %v", el, kind, err, tt.want)
 				}
-				if !first.PoolElement.Equal(element(1, 1, roundRobin())) || s.Len() != 1 {
+				if want := element(1, 1, roundRobin()); !first.PoolElement.Equal(&want) || s.Len() != 1 {
 					t.Errorf("the pool now holds %d PEs, first %v", s.Len(), first.PoolElement)
 				}
 			})
@@ -120,17 +123,6 @@ func TestInconsistentErrorText(t *testing.T) {
 	err := &InconsistentError{protocol.CauseInconsistentPolicy, "pool", 1}
 	if got, want := err.Error(), `PE 0x00000001 for pool "pool": inconsistent pooling policy`; got != want {
 		t.Errorf("Error() = %q, want %q", got, want)
-	}
-}
-
-func TestPutUnsupportedPolicyLeavesNoPool(t *testing.T) {
-	s := New[int](Options{})
-	_, _, err := s.Put("pool", element(1, 1, protocol.Policy{Type: 0x12345678}), Registered)
-	if inconsistent, ok := errors.AsType[*InconsistentError](err); !ok || inconsistent.Cause != protocol.CauseUnsupportedPolicy {
-		t.Errorf("Put = %v, want cause %v", err, protocol.CauseUnsupportedPolicy)
-	}
-	if _, known := s.Select(nil, "pool", 1); known || s.Len() != 0 {
-		t.Errorf("the pool exists: %v, %d PEs", known, s.Len())
 	}
 }
 
@@ -157,22 +149,22 @@ func TestPutCopies(t *testing.T) {
 		el, _, _ := s.Put("pool", pe, Registered)
 		want := pe.Clone()
 		pe.User.Addrs[0] = second
-		if !el.PoolElement.Equal(want) {
+		if !el.PoolElement.Equal(&want) {
 			t.Errorf("a new PE is %v, want %v", el.PoolElement, want)
 		}
-		if _, kind, _ := s.Put("pool", pe, Registered); kind != Updated || !el.PoolElement.Equal(pe) {
+		if _, kind, _ := s.Put("pool", pe, Registered); kind != Updated || !el.PoolElement.Equal(&pe) {
 			t.Errorf("Put = %v, PE is %v, want %v", kind, el.PoolElement, pe)
 		}
 		want = pe.Clone()
 		pe.User.Addrs[0] = first
-		if !el.PoolElement.Equal(want) {
+		if !el.PoolElement.Equal(&want) {
 			t.Errorf("an updated PE is %v, want %v", el.PoolElement, want)
 		}
 		pe.ASAP.Addrs = []netip.Addr{second}
 		s.Put("pool", pe, Registered)
 		want = pe.Clone()
 		pe.ASAP.Addrs[0] = first
-		if !el.PoolElement.Equal(want) {
+		if !el.PoolElement.Equal(&want) {
 			t.Errorf("a PE with another ASAP address is %v, want %v", el.PoolElement, want)
 		}
 	}

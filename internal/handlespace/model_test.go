@@ -2,148 +2,15 @@ package handlespace
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/rserpool/rsp/internal/protocol"
 )
-
-// model is a handlespace as obvious and slow as it can be: it sorts whenever it
-// selects and sums up whenever it is asked.
-type model struct {
-	increment int
-	seq       uint64
-	pools     map[protocol.PoolHandle][]*modelPE
-}
-
-type modelPE struct {
-	pe      protocol.PoolElement
-	seq     uint64
-	counter uint64 // LeastUsedDegradation
-	r       uint64 // WeightedRoundRobin: round
-	v       uint32 // and what is left of the weight
-}
-
-func (m *model) find(handle protocol.PoolHandle, id protocol.PEID) *modelPE {
-	for _, e := range m.pools[handle] {
-		if e.pe.ID == id {
-			return e
-		}
-	}
-	return nil
-}
-
-func (m *model) put(handle protocol.PoolHandle, pe protocol.PoolElement) ChangeKind {
-	e := m.find(handle, pe.ID)
-	if e == nil {
-		m.seq++
-		e = &modelPE{pe: pe, seq: m.seq, v: pe.Policy.Weight}
-		if others := m.sorted(handle); len(others) > 0 {
-			e.r = others[0].r
-		}
-		e.step()
-		m.pools[handle] = append(m.pools[handle], e)
-		return Added
-	}
-	old := e.pe
-	e.pe, e.counter = pe, 0
-	if old.Policy != pe.Policy {
-		e.v = min(e.v, pe.Policy.Weight)
-		e.step()
-	}
-	if old.Equal(pe) {
-		return Unchanged
-	}
-	return Updated
-}
-
-func (e *modelPE) step() {
-	if e.v > 1 {
-		e.v--
-	} else {
-		e.r, e.v = e.r+1, e.pe.Policy.Weight
-	}
-}
-
-func (m *model) remove(handle protocol.PoolHandle, id protocol.PEID) bool {
-	before := len(m.pools[handle])
-	after := slices.DeleteFunc(m.pools[handle], func(e *modelPE) bool { return e.pe.ID == id })
-	m.pools[handle] = after
-	if len(after) == 0 {
-		delete(m.pools, handle)
-	}
-	return len(after) < before
-}
-
-// key is what the PEs of a pool are sorted by, before seq.
-func (e *modelPE) key() (uint64, uint64) {
-	p := e.pe.Policy
-	switch p.Type {
-	case protocol.WeightedRoundRobin:
-		return e.r, uint64(e.v)
-	case protocol.Priority:
-		return 0xffffffff - uint64(p.Priority), 0
-	case protocol.LeastUsed:
-		return uint64(p.Load), 0
-	case protocol.LeastUsedDegradation:
-		return uint64(p.Load) + e.counter*uint64(p.Degradation), 0
-	}
-	return 0, 0
-}
-
-func (m *model) sorted(handle protocol.PoolHandle) []*modelPE {
-	return slices.SortedFunc(slices.Values(m.pools[handle]), func(a, b *modelPE) int {
-		a1, a2 := a.key()
-		b1, b2 := b.key()
-		return cmp.Or(cmp.Compare(a1, b1), cmp.Compare(a2, b2), cmp.Compare(a.seq, b.seq))
-	})
-}
-
-func (m *model) selectPEs(handle protocol.PoolHandle, n int) []protocol.PEID {
-	list := m.sorted(handle)
-	list = list[:min(n, len(list))]
-	var answer []protocol.PEID
-	for i, e := range list {
-		answer = append(answer, e.pe.ID)
-		e.counter++
-		if i < m.increment {
-			m.seq++
-			e.seq = m.seq
-			e.step()
-			e.step()
-		}
-	}
-	return answer
-}
-
-// checksum is the Internet checksum over the bytes that RFC 5353 section 3.6.2
-// lists: each handle, padded with zeros to whole 32-bit words, and the PE ID.
-func (m *model) checksum(home protocol.RegistrarID) uint16 {
-	var block []byte
-	for handle, list := range m.pools {
-		for _, e := range list {
-			if e.pe.Home != home {
-				continue
-			}
-			block = append(block, handle...)
-			for len(block)%4 != 0 {
-				block = append(block, 0)
-			}
-			block = binary.BigEndian.AppendUint32(block, uint32(e.pe.ID))
-		}
-	}
-	sum := uint32(0)
-	for ; len(block) > 0; block = block[2:] {
-		sum += uint32(binary.BigEndian.Uint16(block))
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
-}
 
 // duel runs the same operations on a Space and a model, and compares them after
 // each. The bytes of script choose the operations; it ends with them.
@@ -152,6 +19,7 @@ type duel struct {
 	policy protocol.PolicyType
 	ids    int // PEs are 1 to ids
 	script []byte
+	steps  int
 	space  *Space[int]
 	model  *model
 	told   map[peKey]protocol.PoolElement // what the changes add up to
@@ -165,22 +33,35 @@ type peKey struct {
 }
 
 var (
-	modelHandles = []protocol.PoolHandle{"B", "A", "long", "odd"}
-	modelValues  = []uint32{0, 1, 1, 2, 3, 5, 0x80000000, 0xffffffff}
+	modelHandles = []protocol.PoolHandle{"A", "long"}
+	modelValues  = []uint32{0, 0, 1, 1, 2, 3, 5, 0x80000000, 0xffffffff}
 )
 
-func runDuel(t *testing.T, policy protocol.PolicyType, increment, ids int, script []byte) {
+func newDuel(t *testing.T, policy protocol.PolicyType, increment, ids int) *duel {
 	d := &duel{
-		t: t, policy: policy, ids: ids, script: script,
-		space: New[int](Options{MaxIncrement: increment, Rand: rand.NewPCG(1, 2)}),
-		model: &model{increment: increment, pools: make(map[protocol.PoolHandle][]*modelPE)},
+		t: t, policy: policy, ids: ids,
+		space: New[int](Options{
+			MaxIncrement: increment, Rand: rand.NewPCG(1, 2),
+			Rules: map[protocol.PolicyType]Rule{ruledPolicy: modelRule},
+		}),
+		model: &model{increment: increment, pools: make(map[protocol.PoolHandle]*modelPool)},
 		told:  make(map[peKey]protocol.PoolElement),
 	}
 	d.space.OnChange = d.change
-	for len(d.script) > 0 {
+	return d
+}
+
+// run follows the script, and returns after how many steps it ended.
+func (d *duel) run(script []byte) int {
+	for d.script = script; len(d.script) > 0; d.steps++ {
 		d.step()
-		d.compare()
+		d.compareChecksums()
+		if d.steps%16 == 0 {
+			d.compare()
+		}
 	}
+	d.compare()
+	return d.steps
 }
 
 // next takes a number below n from the script.
@@ -196,7 +77,7 @@ func (d *duel) next(n int) int {
 func (d *duel) step() {
 	handle := modelHandles[d.next(len(modelHandles))]
 	id := protocol.PEID(1 + d.next(d.ids))
-	switch d.next(10) {
+	switch d.next(12) {
 	case 0, 1, 2:
 		d.put(handle, d.element(id))
 	case 3:
@@ -209,16 +90,21 @@ func (d *duel) step() {
 		d.setHome(handle, id, protocol.RegistrarID(d.next(3)))
 	case 6:
 		d.putInconsistent(handle, id)
+	case 7:
+		d.nearLimits(handle, id)
 	default:
-		d.selectPEs(handle, d.next(15))
+		d.selectPEs(handle, d.next(d.ids+3))
 	}
 }
 
 func (d *duel) element(id protocol.PEID) protocol.PoolElement {
 	p := protocol.Policy{Type: d.policy}
-	fields, _ := d.policy.Fields()
+	fields, known := d.policy.Fields()
 	for _, f := range fields {
 		*p.Field(f) = modelValues[d.next(len(modelValues))]
+	}
+	if !known {
+		p.Opaque = string([]byte{byte(d.next(4)), byte(d.next(3))})
 	}
 	return element(id, protocol.RegistrarID(d.next(3)), p)
 }
@@ -231,7 +117,7 @@ func (d *duel) put(handle protocol.PoolHandle, pe protocol.PoolElement) {
 	if err != nil || got != want {
 		d.t.Fatalf("Put(%q, %v) = %v, %v, want %v", handle, pe, got, err, want)
 	}
-	if el != d.space.Get(handle, pe.ID) || !el.PoolElement.Equal(pe) || el.Handle != handle {
+	if el != d.space.Get(handle, pe.ID) || !el.PoolElement.Equal(&pe) || el.Handle != handle {
 		d.t.Fatalf("Put(%q, %v) returned %v", handle, pe, el.PoolElement)
 	}
 	if told := d.tells - tells; (told == 1) != (want != Unchanged) || told > 1 {
@@ -271,8 +157,38 @@ func (d *duel) setHome(handle protocol.PoolHandle, id protocol.PEID, home protoc
 	}
 }
 
+// nearLimits brings what counts in a pool near to where it cannot go on, as if
+// the pool had been there for very long.
+func (d *duel) nearLimits(handle protocol.PoolHandle, id protocol.PEID) {
+	e := d.model.find(handle, id)
+	if e == nil {
+		return
+	}
+	switch sel := d.space.pools[handle].selector.(type) {
+	case *weightedRing[int]:
+		if sel.next <= lastRank/2 {
+			sel.shift((lastRank/wholeRound - 2) * wholeRound)
+		}
+	case *sorted[int]:
+		if e.selections > 0 && d.policy != ruledPolicy {
+			e.selections = math.MaxUint32 - 2
+			e.rank = modelRank(e)
+			el := d.space.Get(handle, id)
+			el.place.counter = math.MaxUint32 - 2
+			sel.move(el, sel.rank(&el.Policy, el.place.counter))
+			d.model.pools[handle].toBack(e)
+		}
+	case *weightedRandom[int]:
+		if e.selections > 0 {
+			e.selections = math.MaxUint32 - 2
+			el := d.space.Get(handle, id)
+			el.place.counter = math.MaxUint32 - 2
+			sel.weights.add(int(el.place.index), sel.weigh(el)-sel.weights.get(int(el.place.index)))
+		}
+	}
+}
+
 func (d *duel) selectPEs(handle protocol.PoolHandle, n int) {
-	d.t.Helper()
 	_, wantKnown := d.model.pools[handle]
 	sentinel := &Element[int]{}
 	answer, known := d.space.Select([]*Element[int]{sentinel}, handle, n)
@@ -286,32 +202,64 @@ func (d *duel) selectPEs(handle protocol.PoolHandle, n int) {
 		}
 		got = append(got, el.ID)
 	}
-	if d.policy == protocol.Random || d.policy == protocol.WeightedRandom {
+	if isRandom(d.policy) {
 		d.checkDrawn(handle, n, got)
 		return
 	}
 	if want := d.model.selectPEs(handle, n); !slices.Equal(got, want) {
-		d.t.Fatalf("Select(%q, %d) = %v, want %v", handle, n, got, want)
+		d.t.Fatalf("step %d: Select(%q, %d) = %v, want %v", d.steps, handle, n, got, want)
 	}
 }
 
-// checkDrawn checks what does not depend on chance: "Each element MUST NOT be
-// reported more than once to the pool user" (RFC 5356 section 4.3.2).
+func isRandom(t protocol.PolicyType) bool {
+	_, weighted := weightings[t]
+	return weighted || t == protocol.Random
+}
+
+// checkDrawn checks what does not depend on chance. "Each element MUST NOT be reported
+// more than once to the pool user" (RFC 5356 section 4.3.2), and those of weight 0 come
+// last or not at all.
 func (d *duel) checkDrawn(handle protocol.PoolHandle, n int, got []protocol.PEID) {
-	eligible := make(map[protocol.PEID]bool)
-	for _, e := range d.model.pools[handle] {
-		if d.policy == protocol.Random || e.pe.Policy.Weight > 0 {
-			eligible[e.pe.ID] = true
+	if d.model.pools[handle] == nil {
+		return
+	}
+	positive, all := 0, d.model.pools[handle].list
+	for _, e := range all {
+		if modelWeight(e).Sign() > 0 {
+			positive++
 		}
 	}
-	if want := min(n, len(eligible)); len(got) != want {
-		d.t.Fatalf("Select(%q, %d) = %v, want %d PEs", handle, n, got, want)
+	want := min(n, positive)
+	if weightings[d.policy].lastResort {
+		want = min(n, len(all))
+	}
+	if len(got) != want {
+		d.t.Fatalf("Select(%q, %d) = %v, want %d PEs, of which %d have a weight", handle, n, got, want, positive)
+	}
+	for i, id := range got {
+		e := d.model.find(handle, id)
+		if slices.Contains(got[:i], id) || (modelWeight(e).Sign() > 0) != (i < positive) {
+			d.t.Fatalf("Select(%q, %d) = %v: %v is there twice, or weighs %v, %d have a weight", handle, n, got, id, modelWeight(e), positive)
+		}
 	}
 	for _, id := range got {
-		if !eligible[id] {
-			d.t.Fatalf("Select(%q, %d) = %v: %v twice or of weight 0", handle, n, got, id)
+		e := d.model.find(handle, id)
+		e.selections = min(e.selections+1, math.MaxUint32)
+	}
+	d.compareWeights(handle)
+}
+
+// compareWeights checks that what is drawn from is what the policy says. That drawing
+// follows it is shown by TestRandomProbabilities.
+func (d *duel) compareWeights(handle protocol.PoolHandle) {
+	w, ok := d.space.pools[handle].selector.(*weightedRandom[int])
+	if !ok {
+		return
+	}
+	for i, el := range w.elements {
+		if want := modelWeight(d.model.find(handle, el.ID)); w.weights.get(i) != want.Uint64() || int(el.place.index) != i {
+			d.t.Fatalf("step %d: %v in %q weighs %d, want %v", d.steps, el.PoolElement, handle, w.weights.get(i), want)
 		}
-		delete(eligible, id)
 	}
 }
 
@@ -333,7 +281,15 @@ func (d *duel) change(c Change[int]) {
 	d.told[key] = c.Element.PoolElement.Clone()
 }
 
-// compare checks that Space, model and changes agree.
+func (d *duel) compareChecksums() {
+	for home := range protocol.RegistrarID(3) {
+		if got, want := d.space.Checksum(home), d.model.checksum(home); got != want {
+			d.t.Fatalf("checksum of %v is %#04x, want %#04x", home, got, want)
+		}
+	}
+}
+
+// compare checks that Space, model and changes agree on all PEs.
 func (d *duel) compare() {
 	d.t.Helper()
 	handles := slices.SortedFunc(maps.Keys(d.model.pools), func(a, b protocol.PoolHandle) int {
@@ -341,11 +297,11 @@ func (d *duel) compare() {
 	})
 	var want []peKey
 	for _, handle := range handles {
-		list := slices.SortedFunc(slices.Values(d.model.pools[handle]), func(a, b *modelPE) int { return cmp.Compare(a.pe.ID, b.pe.ID) })
+		list := slices.SortedFunc(slices.Values(d.model.pools[handle].list), func(a, b *modelPE) int { return cmp.Compare(a.pe.ID, b.pe.ID) })
 		for _, e := range list {
 			key := peKey{handle, e.pe.ID}
 			want = append(want, key)
-			if told, ok := d.told[key]; !ok || !told.Equal(e.pe) {
+			if told, ok := d.told[key]; !ok || !told.Equal(&e.pe) {
 				d.t.Fatalf("%v was told to be %v, want %v", key, told, e.pe)
 			}
 		}
@@ -357,29 +313,37 @@ func (d *duel) compare() {
 	if !slices.Equal(got, want) || d.space.Len() != len(want) || len(d.told) != len(want) {
 		d.t.Fatalf("PEs are %v (%d), want %v", got, d.space.Len(), want)
 	}
-	for home := range protocol.RegistrarID(3) {
-		if got, want := d.space.Checksum(home), d.model.checksum(home); got != want {
-			d.t.Fatalf("checksum of %v is %#04x, want %#04x", home, got, want)
-		}
-	}
 }
 
+// modelPolicies are all policies, one of the user's own, and one that is not known.
 var modelPolicies = []protocol.PolicyType{
-	protocol.RoundRobin, protocol.WeightedRoundRobin, protocol.Random, protocol.WeightedRandom,
-	protocol.Priority, protocol.LeastUsed, protocol.LeastUsedDegradation,
+	protocol.RoundRobin, protocol.WeightedRoundRobin, protocol.Random, protocol.WeightedRandom, protocol.Priority,
+	protocol.LeastUsed, protocol.LeastUsedDegradation, protocol.PriorityLeastUsed, protocol.RandomizedLeastUsed,
+	protocol.RandomizedPriorityLeastUsed, protocol.RandomizedLeastUsedDegradation,
+	protocol.PriorityLeastUsedDegradation, protocol.RandomizedPriorityLeastUsedDegradation,
+	protocol.WeightedRandomDPF, protocol.LeastUsedDPF, protocol.LeastUsedDegradationDPF,
+	ruledPolicy, unknownPolicy,
 }
 
+// modelShare divides the operations of TestModel, for the race detector.
+var modelShare = 1
+
+// More than 100,000 operations for each policy: in pools of up to 8 PEs, where all is
+// full of equals, changes and ends, and in pools of up to 60.
 func TestModel(t *testing.T) {
 	for _, policy := range modelPolicies {
-		for _, increment := range []int{1, 2, 1 << 30} {
-			t.Run(fmt.Sprintf("%v/increment %d", policy, increment), func(t *testing.T) {
+		t.Run(policy.String(), func(t *testing.T) {
+			t.Parallel()
+			operations := 0
+			for _, increment := range []int{1, 2, math.MaxInt} {
 				r := rand.New(rand.NewPCG(uint64(policy), uint64(increment)))
-				for range 3 {
-					runDuel(t, policy, increment, 12, randomScript(r, 2000))
-				}
-				runDuel(t, policy, increment, 100, randomScript(r, 6000)) // larger pools
-			})
-		}
+				operations += newDuel(t, policy, increment, 8).run(randomScript(r, 165_000/modelShare))
+				operations += newDuel(t, policy, increment, 60).run(randomScript(r, 8_000/modelShare))
+			}
+			if want := 100_000 / modelShare; operations < want {
+				t.Errorf("only %d operations, want %d", operations, want)
+			}
+		})
 	}
 }
 
@@ -396,6 +360,6 @@ func FuzzModel(f *testing.F) {
 		f.Add(uint8(policy), uint8(1), []byte{0, 1, 0, 0, 1, 0, 2, 0, 1, 2, 0, 0, 9, 2})
 	}
 	f.Fuzz(func(t *testing.T, policy, increment uint8, script []byte) {
-		runDuel(t, modelPolicies[int(policy)%len(modelPolicies)], 1+int(increment), 12, script)
+		newDuel(t, modelPolicies[int(policy)%len(modelPolicies)], 1+int(increment), 8).run(script)
 	})
 }

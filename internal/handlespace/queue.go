@@ -1,89 +1,209 @@
 package handlespace
 
-// arity is how many kids a node of the queue has; four lie in two cache lines.
+import "math/bits"
+
+// arity is how many kids a node of the heap has; four lie in two cache lines.
 const arity = 4
 
-// queue is a heap: no PE stands before its parent, so that the first is at index
-// 0. A PE's place.index is its index.
-type queue[V any] []ranked[V]
+// queue holds PEs by rank, the least first, and those of the same rank in the order
+// in which they came to it. It is a heap of rings: the PEs of a ring are of one
+// rank, and no ring stands before its parent, so that the first is at index 0.
+// There may be several rings of a rank. Those that get to the top are joined, so
+// that in a pool of equals a turn of the ring is all that a selection costs.
+type queue[V any] struct {
+	heap heap[V]
+	len  int    // of PEs
+	seq  uint64 // of the ring begun last; 1<<64 are out of reach
+}
 
-// ranked is a PE with its standing, which is kept here because it is compared
-// much more often than the PE is looked at.
+type heap[V any] []ranked[V]
+
+// ranked is a ring with its place in the order, which is kept here because it is
+// compared much more often than the PEs are looked at. The head's place.index is
+// the index of the ring; that of the others is notHead.
 type ranked[V any] struct {
-	standing
-	el *Element[V]
+	rank uint64
+	seq  uint64 // all PEs came before those of a ring of the same rank that was begun later
+	ring[V]
 }
 
-// append puts el at the end and returns its index; up then brings it to where it
-// belongs.
-func (q *queue[V]) append(el *Element[V]) int {
-	*q = append(*q, ranked[V]{el: el})
-	return len(*q) - 1
+const notHead = -1
+
+// before subtracts as if both were long numbers: a branch would be a coin toss for
+// the processor, and a selection asks some twenty times.
+func (r *ranked[V]) before(t *ranked[V]) bool {
+	_, borrow := bits.Sub64(r.seq, t.seq, 0)
+	_, borrow = bits.Sub64(r.rank, t.rank, borrow)
+	return borrow != 0
 }
 
-func (q *queue[V]) remove(i int) {
-	last := len(*q) - 1
-	moved := (*q)[last]
-	(*q)[last] = ranked[V]{}
-	*q = (*q)[:last]
-	if i < last {
-		(*q)[i] = moved
-		q.fix(i)
+// enter puts el behind all others of its rank.
+func (q *queue[V]) enter(el *Element[V], rank uint64) {
+	q.len++
+	el.place.rank = rank
+	if len(q.heap) > 0 && rank == q.heap[0].rank && q.gather() {
+		el.place.index = notHead
+		q.heap[0].add(el)
+		return
+	}
+	q.seq++
+	el.place.prev, el.place.next = el, el
+	q.heap = append(q.heap, ranked[V]{rank, q.seq, ring[V]{el}})
+	q.heap.up(len(q.heap) - 1)
+}
+
+// leave takes el out.
+func (q *queue[V]) leave(el *Element[V]) {
+	q.len--
+	i := el.place.index
+	if i == notHead {
+		el.unlink()
+		return
+	}
+	r := &q.heap[i]
+	r.remove(el)
+	if r.head == nil {
+		q.heap.remove(int(i))
+	} else {
+		r.head.place.index = i
 	}
 }
 
-// takeOut swaps the first PE with the last and returns the queue without it.
-func (q queue[V]) takeOut() queue[V] {
-	last := len(q) - 1
-	first := q[0]
-	q.set(0, q[last])
-	q.set(last, first)
-	rest := q[:last]
+// move puts el behind all others of a rank, which may be the one that it has.
+func (q *queue[V]) move(el *Element[V], rank uint64) {
+	i := el.place.index
+	switch {
+	case i == 0 && rank == q.heap[0].rank && q.gather():
+		r := &q.heap[0]
+		el.place.index = notHead
+		r.head = el.place.next
+		r.head.place.index = 0
+	case i != notHead && el.place.next == el:
+		q.seq++
+		el.place.rank = rank
+		q.heap[i].rank, q.heap[i].seq = rank, q.seq
+		q.heap.fix(int(i))
+	default:
+		q.leave(el)
+		q.enter(el, rank)
+	}
+}
+
+// gather joins the rings of the first rank, and reports whether there is only one of
+// them left. There may be many, so that it joins two at once and leaves the
+// others to the next call: nobody has to wait.
+func (q *queue[V]) gather() bool {
+	for range 2 {
+		second := q.heap.leastKid(0)
+		if second == 0 || q.heap[second].rank != q.heap[0].rank {
+			return true
+		}
+		q.heap[second].head.place.index = notHead
+		q.heap[0].join(q.heap[second].ring)
+		q.heap.remove(second)
+	}
+	second := q.heap.leastKid(0)
+	return second == 0 || q.heap[second].rank != q.heap[0].rank
+}
+
+// first appends the first n PEs to dst, of which there must be so many. It gets at
+// the n-th by taking the rings before its own out of the heap, to its end.
+func (q *queue[V]) first(dst []*Element[V], n int) []*Element[V] {
+	if n == 0 {
+		return dst
+	}
+	rest := q.heap
+	for el := rest[0].head; ; {
+		dst = append(dst, el)
+		n--
+		if n == 0 {
+			break
+		}
+		el = el.place.next
+		if el.place.index != notHead { // once around
+			rest = rest.takeOut()
+			el = rest[0].head
+		}
+	}
+	for i := len(rest); i < len(q.heap); i++ {
+		q.heap.up(i)
+	}
+	return dst
+}
+
+func (h *heap[V]) remove(i int) {
+	last := len(*h) - 1
+	moved := (*h)[last]
+	(*h)[last] = ranked[V]{}
+	*h = (*h)[:last]
+	if i < last {
+		(*h)[i] = moved
+		h.fix(i)
+	}
+}
+
+// takeOut swaps the first ring with the last and returns the heap without it.
+func (h heap[V]) takeOut() heap[V] {
+	last := len(h) - 1
+	first := h[0]
+	h.set(0, h[last])
+	h.set(last, first)
+	rest := h[:last]
 	rest.down(0)
 	return rest
 }
 
-// fix moves the PE at i to where its standing belongs.
-func (q queue[V]) fix(i int) {
-	if i > 0 && q[i].before(&q[(i-1)/arity].standing) {
-		q.up(i)
+// fix moves the ring at i to where it belongs.
+func (h heap[V]) fix(i int) {
+	if i > 0 && h[i].before(&h[(i-1)/arity]) {
+		h.up(i)
 	} else {
-		q.down(i)
+		h.down(i)
 	}
 }
 
-func (q queue[V]) up(i int) {
-	r := q[i]
+func (h heap[V]) up(i int) {
+	r := h[i]
 	for i > 0 {
 		parent := (i - 1) / arity
-		if !r.before(&q[parent].standing) {
+		if !r.before(&h[parent]) {
 			break
 		}
-		q.set(i, q[parent])
+		h.set(i, h[parent])
 		i = parent
 	}
-	q.set(i, r)
+	h.set(i, r)
 }
 
-func (q queue[V]) down(i int) {
-	r := q[i]
-	for first := i*arity + 1; first < len(q); first = i*arity + 1 {
-		least := first
-		for kid := first + 1; kid < min(first+arity, len(q)); kid++ {
-			if q[kid].before(&q[least].standing) {
-				least = kid
-			}
-		}
-		if !q[least].before(&r.standing) {
+func (h heap[V]) down(i int) {
+	r := h[i]
+	for {
+		least := h.leastKid(i)
+		if least == 0 || !h[least].before(&r) {
 			break
 		}
-		q.set(i, q[least])
+		h.set(i, h[least])
 		i = least
 	}
-	q.set(i, r)
+	h.set(i, r)
 }
 
-func (q queue[V]) set(i int, r ranked[V]) {
-	q[i] = r
-	r.el.place.index = i
+// leastKid returns the index of the kid of i that comes first, or 0 if it has none.
+func (h heap[V]) leastKid(i int) int {
+	first := i*arity + 1
+	if first >= len(h) {
+		return 0
+	}
+	least := first
+	for kid := first + 1; kid < min(first+arity, len(h)); kid++ {
+		if h[kid].before(&h[least]) {
+			least = kid
+		}
+	}
+	return least
+}
+
+func (h heap[V]) set(i int, r ranked[V]) {
+	h[i] = r
+	r.head.place.index = int32(i)
 }

@@ -1,9 +1,7 @@
 package handlespace
 
 import (
-	"fmt"
 	"math"
-	"math/rand/v2"
 	"testing"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -37,45 +35,6 @@ func TestRoundRobinOfPoolUser(t *testing.T) {
 	wantSelected(t, s, 3, "4 1 2")
 	wantSelected(t, s, 100, "3 4 1 2")
 	wantSelected(t, s, 1, "3")
-}
-
-// RFC 5356 section 4.2.2: "The ratio of the number of occurrences of a pool
-// element to the list length is the same as the ratio of the weight of that pool
-// element to the sum of weights."
-func TestWeightedRoundRobinRatio(t *testing.T) {
-	s := New[int](Options{})
-	weights := []int{1, 7, 3, 20, 5}
-	for i, w := range weights {
-		put(t, s, "pool", protocol.PEID(i), weightedRoundRobin(uint32(w)))
-	}
-	const cycles = 10
-	turns := make([]int, len(weights))
-	for range cycles * (1 + 7 + 3 + 20 + 5) {
-		selected, _ := s.Select(nil, "pool", 1)
-		turns[selected[0].ID]++
-	}
-	for i, w := range weights {
-		if turns[i] != cycles*w {
-			t.Errorf("weight %d had %d turns in %d cycles", w, turns[i], cycles)
-		}
-	}
-}
-
-// The same section holds for a weight that is lowered: the PE does not get what is
-// left of its old one.
-func TestWeightedRoundRobinLoweredWeight(t *testing.T) {
-	s := New[int](Options{})
-	put(t, s, "pool", 1, weightedRoundRobin(1_000_000))
-	put(t, s, "pool", 2, weightedRoundRobin(1))
-	put(t, s, "pool", 1, weightedRoundRobin(1))
-	turns := make(map[protocol.PEID]int)
-	for range 100 {
-		selected, _ := s.Select(nil, "pool", 1)
-		turns[selected[0].ID]++
-	}
-	if turns[1] < 49 || turns[1] > 51 {
-		t.Errorf("turns are %v, want half of 100 for each", turns)
-	}
 }
 
 // RFC 5356 section 4.5.2: "The ENRP server MUST select the pool elements with the
@@ -152,97 +111,4 @@ func TestLeastUsedDegradationBeyondFullLoad(t *testing.T) {
 	for _, want := range []string{"1", "2", "2", "1", "2", "2", "1"} {
 		wantSelected(t, s, 1, want)
 	}
-}
-
-// RFC 5356 section 4.4.2: "Each element MUST NOT be reported more than once to the
-// pool user. The probability of selecting a pool element should be the ratio of
-// the weight of that pool element to the sum of weights." The first of two drawn
-// PEs follows this ratio, the second the ratio among the others. Random is the
-// same "having all weights set to 1" (section 4.4.1).
-func TestRandomProbabilities(t *testing.T) {
-	tests := []struct {
-		name    string
-		policy  func(weight uint32) protocol.Policy
-		weights []uint32
-		limit   float64 // of chi-square, exceeded with a probability of 0.001
-	}{
-		{"Random", func(uint32) protocol.Policy { return protocol.Policy{Type: protocol.Random} },
-			[]uint32{1, 1, 1, 1, 1}, 43.82}, // 20 pairs
-		{"WeightedRandom", weightedRandomly, []uint32{3, 0, 1, 10, 2}, 31.26}, // 12 pairs
-		{"WeightedRandom, largest weights", weightedRandomly,
-			[]uint32{math.MaxUint32, math.MaxUint32, math.MaxUint32}, 20.52}, // 6 pairs
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := New[int](Options{Rand: rand.NewPCG(7, 11)})
-			for id, w := range tt.weights {
-				put(t, s, "pool", protocol.PEID(id), tt.policy(w))
-			}
-			const draws = 100_000
-			observed := make(map[string]int)
-			for range draws {
-				selected, _ := s.Select(nil, "pool", 2)
-				observed[ids(selected)]++
-			}
-			if chi := chiSquare(observed, pairProbabilities(tt.weights), draws); chi > tt.limit {
-				t.Errorf("chi-square is %.2f, want at most %.2f; pairs were %v", chi, tt.limit, observed)
-			}
-		})
-	}
-}
-
-// RFC 5356 section 4.3.1: "The Random (RAND) policy is a very simple stateless
-// policy." So the second PE of an answer says nothing of the first PE of the next.
-func TestRandomIsStateless(t *testing.T) {
-	s := New[int](Options{Rand: rand.NewPCG(13, 17)})
-	const size, draws, limit = 5, 100_000, 51.18 // 25 pairs
-	probabilities := make(map[string]float64)
-	for id := range protocol.PEID(size) {
-		put(t, s, "pool", id, protocol.Policy{Type: protocol.Random})
-		for next := range size {
-			probabilities[fmt.Sprint(uint32(id), " ", next)] = 1.0 / (size * size)
-		}
-	}
-	observed := make(map[string]int)
-	last, _ := s.Select(nil, "pool", 2)
-	for range draws {
-		next, _ := s.Select(nil, "pool", 2)
-		observed[ids([]*Element[int]{last[1], next[0]})]++
-		last = next
-	}
-	if chi := chiSquare(observed, probabilities, draws); chi > limit {
-		t.Errorf("chi-square is %.2f, want at most %v; pairs were %v", chi, limit, observed)
-	}
-}
-
-// pairProbabilities returns how likely each ordered pair of PEs is.
-func pairProbabilities(weights []uint32) map[string]float64 {
-	total := 0.0
-	for _, w := range weights {
-		total += float64(w)
-	}
-	probabilities := make(map[string]float64)
-	for i, wi := range weights {
-		for j, wj := range weights {
-			if i != j && wi > 0 && wj > 0 {
-				probabilities[fmt.Sprint(i, " ", j)] = float64(wi) / total * float64(wj) / (total - float64(wi))
-			}
-		}
-	}
-	return probabilities
-}
-
-// chiSquare is infinite when something impossible was observed.
-func chiSquare(observed map[string]int, probabilities map[string]float64, draws int) float64 {
-	chi := 0.0
-	for pair := range observed {
-		if probabilities[pair] == 0 {
-			return math.Inf(1)
-		}
-	}
-	for pair, p := range probabilities {
-		expected := p * float64(draws)
-		chi += (float64(observed[pair]) - expected) * (float64(observed[pair]) - expected) / expected
-	}
-	return chi
 }

@@ -17,7 +17,7 @@ type PoolElement struct {
 }
 
 // Equal reports whether e and f say the same.
-func (e PoolElement) Equal(f PoolElement) bool {
+func (e *PoolElement) Equal(f *PoolElement) bool {
 	return e.ID == f.ID && e.Home == f.Home && e.Life == f.Life &&
 		e.Policy == f.Policy && e.User.Equal(f.User) && e.ASAP.Equal(f.ASAP)
 }

@@ -24,14 +24,14 @@ func TestPoolElementEqual(t *testing.T) {
 		"policy": func(e *PoolElement) { e.Policy.Load++ },
 		"ASAP":   func(e *PoolElement) { e.ASAP = TransportAddr{} },
 	}
-	base := sampleElement()
-	if !base.Equal(sampleElement()) {
+	base, same := sampleElement(), sampleElement()
+	if !base.Equal(&same) {
 		t.Errorf("%v differs from itself", base)
 	}
 	for name, change := range changes {
 		other := sampleElement()
 		change(&other)
-		if base.Equal(other) || other.Equal(base) {
+		if base.Equal(&other) || other.Equal(&base) {
 			t.Errorf("another %s: %v equals %v", name, other, base)
 		}
 	}
@@ -40,12 +40,12 @@ func TestPoolElementEqual(t *testing.T) {
 func TestPoolElementClone(t *testing.T) {
 	e := sampleElement()
 	c := e.Clone()
-	if !c.Equal(e) {
+	if !c.Equal(&e) {
 		t.Errorf("the clone is %v, want %v", c, e)
 	}
 	e.User.Addrs[0] = netip.MustParseAddr("10.0.0.2")
 	e.ASAP.Addrs[0] = netip.MustParseAddr("10.0.0.2")
-	if !c.Equal(sampleElement()) {
+	if want := sampleElement(); !c.Equal(&want) {
 		t.Errorf("the clone changed with the original: %v", c)
 	}
 }
