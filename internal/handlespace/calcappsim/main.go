@@ -106,9 +106,12 @@ func (o *options) sweeps() []sweep {
 		utilisations = append(utilisations, float64(percent)/100)
 	}
 	policies := []protocol.PolicyType{
-		protocol.LeastUsed, protocol.LeastUsedDegradation, protocol.RoundRobin, protocol.Random,
+		protocol.LeastUsed, protocol.LeastUsedDegradation, protocol.RandomizedLeastUsed,
+		protocol.RoundRobin, protocol.Random,
 	}
-	unequal := []protocol.PolicyType{protocol.WeightedRoundRobin, protocol.WeightedRandom, protocol.Priority}
+	unequal := []protocol.PolicyType{
+		protocol.PriorityLeastUsed, protocol.WeightedRoundRobin, protocol.WeightedRandom, protocol.Priority,
+	}
 	return []sweep{
 		{o.model, poolShape{o.pes, 1}, policies, utilisations, o.runs, o.seed},
 		{o.model, poolShape{o.pes, o.factor}, slices.Concat(policies, unequal), utilisations, o.runs, o.seed},

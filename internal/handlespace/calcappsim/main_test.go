@@ -56,7 +56,7 @@ func TestOutputIsComplete(t *testing.T) {
 		}
 	}
 	// Two pools of 16 utilisations each.
-	if got, want := strings.Count(table, "\n"), 16*(4+7)+2*3; got != want {
+	if got, want := strings.Count(table, "\n"), 16*(5+9)+2*3; got != want {
 		t.Errorf("the table has %d lines, want %d", got, want)
 	}
 }
@@ -81,8 +81,8 @@ func TestPlotIsXML(t *testing.T) {
 			markers++
 		}
 	}
-	// The legend has seven lines with a marker each.
-	if wantLines, wantMarkers := 4+7+7, 16*(4+7)+7; lines != wantLines || markers != wantMarkers {
+	// The legend has nine lines with a marker each.
+	if wantLines, wantMarkers := 5+9+9, 16*(5+9)+9; lines != wantLines || markers != wantMarkers {
 		t.Errorf("%d lines and %d markers, want %d and %d", lines, markers, wantLines, wantMarkers)
 	}
 	if bytes.Contains(drawing, []byte("NaN")) || bytes.Contains(drawing, []byte("Inf")) {

@@ -17,6 +17,8 @@ type panel struct {
 var styles = map[protocol.PolicyType]style{
 	protocol.LeastUsed:            {"#0072B2", "", circle},
 	protocol.LeastUsedDegradation: {"#56B4E9", "6 4", diamond},
+	protocol.RandomizedLeastUsed:  {"#888888", "", circle},
+	protocol.PriorityLeastUsed:    {"#882255", "", diamond},
 	protocol.RoundRobin:           {"#D55E00", "", square},
 	protocol.WeightedRoundRobin:   {"#E69F00", "6 4", square},
 	protocol.Random:               {"#000000", "", triangle},
@@ -30,7 +32,8 @@ const (
 	panelTop, panelSize   = 50, 400 // the size is for width and height
 	panelLeft, panelStep  = 90, 540 // of the first panel; from one to the next
 	legendTop             = panelTop + panelSize + 75
-	legendWidth           = 235 // of an entry
+	legendLeft            = 45
+	legendWidth           = 203 // of an entry
 )
 
 // plot draws the handling speeds of two panels as SVG.
@@ -103,7 +106,8 @@ func (a axes) draw(s *svg, title string) {
 	s.upwards(a.left-48, panelTop+panelSize/2, "Handling speed (% of the average PE capacity)")
 }
 
-// drawCurve draws the means and, as bars, their confidence intervals.
+// drawCurve draws the means and, as bars, their confidence intervals, which are cut
+// off at 0.
 func (a axes) drawCurve(s *svg, c curve) {
 	st := styles[c.policy]
 	var line [][2]float64
@@ -112,7 +116,7 @@ func (a axes) drawCurve(s *svg, c curve) {
 	}
 	s.polyline(line, st)
 	for i, p := range c.points {
-		x, low, high := line[i][0], a.y(100*p.speed.low()), a.y(100*p.speed.high())
+		x, low, high := line[i][0], a.y(100*max(0, p.speed.low())), a.y(100*p.speed.high())
 		s.line(x, low, x, high, st.colour)
 		s.line(x-4, low, x+4, low, st.colour)
 		s.line(x-4, high, x+4, high, st.colour)
@@ -122,9 +126,9 @@ func (a axes) drawCurve(s *svg, c curve) {
 
 // drawLegend names the lines, some in a row.
 func drawLegend(s *svg, policies []protocol.PolicyType) {
-	const perRow = 4
+	const perRow = 5
 	for i, policy := range policies {
-		x := panelLeft + legendWidth*float64(i%perRow)
+		x := legendLeft + legendWidth*float64(i%perRow)
 		y := legendTop + 24*float64(i/perRow)
 		s.polyline([][2]float64{{x, y}, {x + 32, y}}, styles[policy])
 		s.mark(x+16, y, styles[policy])
