@@ -44,6 +44,9 @@
 // [RegistrarConfig].Peers, keep one handlespace, and take over the PEs of one that dies: each PE and PU
 // goes on with any of them, by itself. [Registrar.Shutdown] hands the PEs over at once.
 //
+// While no registrar can be reached, PEs serve those who know them, and an Endpoint goes on with what it
+// was told of pools before ([Resolution].Stale), in sessions too.
+//
 // # Failover
 //
 // When a session loses its PE, it goes on with another one of the pool: reads and writes

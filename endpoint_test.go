@@ -91,8 +91,8 @@ func TestConnectErrors(t *testing.T) {
 	})
 }
 
-// RFC 5352 section 3.5: "Occasionally, an ASAP endpoint may realize a PE is unreachable. It
-// may send a ASAP_ENDPOINT_UNREACHABLE message": Connect reports it and tries the next.
+// RFC 5352 section 3.5: "the ASAP Endpoint SHOULD report the unavailability of the PE by sending an
+// ASAP_ENDPOINT_UNREACHABLE message to any ENRP server": Connect does, and tries the next.
 func TestConnectPassesDeadPE(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
@@ -134,7 +134,8 @@ func TestStaleCacheValue(t *testing.T) {
 		if _, err := e.Resolve(ctx(), "EchoPool", 0); err != nil || resolutions() != 2 {
 			t.Errorf("a stale entry was used: %d resolutions, %v", resolutions(), err)
 		}
-		// "C4) If an endpoint is found to be unreachable ... it is purged."
+		// What was reported is not served any more: the registrar, which sends an
+		// ASAP_ENDPOINT_KEEP_ALIVE first (section 3.5), may still know it.
 		if err := e.ReportFailure("EchoPool", 1); err != nil {
 			t.Fatal(err)
 		}

@@ -275,8 +275,9 @@ func TestSilentPEIsNoticedAndReported(t *testing.T) {
 	})
 }
 
-// RFC 5351 asks for no single point of failure: a session whose registrars are all gone goes on
-// with what its Endpoint was told before. The first failover waits for a registrar, later ones do not.
+// RFC 3237 section 2.1 wants "no single point of failure in the system": a session whose registrars are
+// all gone goes on with what its Endpoint was told before. The first failover waits for a registrar,
+// the next does not.
 func TestFailoverWithoutRegistrar(t *testing.T) {
 	for name, c := range map[string]struct {
 		end    func(*testPE)

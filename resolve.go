@@ -45,8 +45,8 @@ type Resolution struct {
 //
 // While no registrar answers, what is known from earlier answers serves, see Resolution.Stale.
 // The first to notice waits as long as a request may take (Config.RegistrarRequestTimeout and
-// RegistrarResponseTimeout); from then until a registrar answers, Resolve does not wait, while registrars are
-// sought with each call. A pool of which nothing is known gives ErrNoRegistrar.
+// RegistrarResponseTimeout); from then until a registrar answers, Resolve does not wait, and each call makes
+// the search for registrars go on. About a pool of which nothing is known it waits, and gives ErrNoRegistrar.
 func (e *Endpoint) Resolve(ctx context.Context, pool PoolHandle, n uint32) (*Resolution, error) {
 	r, err := e.resolve(ctx, pool, n)
 	if err != nil {

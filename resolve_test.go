@@ -221,7 +221,7 @@ func TestResolveErrorsGoToAll(t *testing.T) {
 
 // RFC 5352 section 3.3: "C4) If the cache entry is NOT stale, the endpoint SHOULD NOT send a handle
 // resolution request but instead SHOULD use the entry from the cache." An entry of three elements
-// is none for who wants four; sessions and callers who take it in turn begin with another element each.
+// is none for who wants four; and each lookup begins with another element.
 func TestCacheServes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
@@ -276,7 +276,8 @@ func TestCacheServes(t *testing.T) {
 	})
 }
 
-// A pool element that was reported does not come back by an answer that was asked for before.
+// A pool element that was reported does not come back by an answer that was asked for before, but
+// by one to a later question.
 func TestReportOvertakesAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
@@ -398,7 +399,8 @@ func TestResolveWithoutRegistrar(t *testing.T) {
 	}
 }
 
-// The outage ends with the first answer. The call that brings it does not wait for it.
+// RFC 5352 section 3.3: "C3) In the case of a stale cache entry, the implementation may, in parallel,
+// update the cache and answer the request": so in an outage, which ends with the first answer.
 func TestRegistrarIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
@@ -494,8 +496,7 @@ func TestShortPatienceWithoutRegistrar(t *testing.T) {
 }
 
 // What different answers have told of a pool serves together, and is as old as the oldest of
-// what is returned. A report purges ("C4" of RSPLIB's cache and ours), and so does a registrar's word that there
-// is no such pool.
+// what is returned. What was reported is not.
 func TestOldAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScope(t)
