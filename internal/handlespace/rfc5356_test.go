@@ -1,7 +1,9 @@
 package handlespace
 
 import (
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -111,4 +113,112 @@ func TestLeastUsedDegradationBeyondFullLoad(t *testing.T) {
 	for _, want := range []string{"1", "2", "2", "1", "2", "2", "1"} {
 		wantSelected(t, s, 1, want)
 	}
+}
+
+// RFC 5356 section 5.3.1: "Pool elements A and B are loaded by 50%, but the load of A
+// will increase due to a new application request only by 10% while B will be fully
+// loaded. [...] A will be selected (50+10=60) instead of B (50+50=100)."
+func TestPriorityLeastUsed(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 2, priorityLeastUsed(protocol.Fraction(0.5), protocol.Fraction(0.5)))
+	put(t, s, "pool", 1, priorityLeastUsed(protocol.Fraction(0.5), protocol.Fraction(0.1)))
+	wantSelected(t, s, 1, "1")
+	wantSelected(t, s, 2, "1 2") // no selection adds up
+	// Sums beyond 100 % count as well.
+	put(t, s, "pool", 3, priorityLeastUsed(math.MaxUint32, 3))
+	put(t, s, "pool", 4, priorityLeastUsed(math.MaxUint32, 2))
+	wantSelected(t, s, 4, "1 2 4 3")
+}
+
+// RSPLIB's combination of the two: load + degradation + selections * degradation, here
+// 1: 3 5 7, 2: 4 5.
+func TestPriorityLeastUsedDegradation(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 1, protocol.Policy{Type: protocol.PriorityLeastUsedDegradation, Load: 1, Degradation: 2})
+	put(t, s, "pool", 2, protocol.Policy{Type: protocol.PriorityLeastUsedDegradation, Load: 3, Degradation: 1})
+	for _, want := range []string{"1", "2", "1", "2", "2"} {
+		wantSelected(t, s, 1, want)
+	}
+}
+
+// RSPLIB: "load + distance × loadDPF", and for LeastUsedDegradationDPF the counted
+// degradations.
+func TestDistancePenalty(t *testing.T) {
+	s := New[int](Options{})
+	put(t, s, "pool", 1, protocol.Policy{Type: protocol.LeastUsedDPF, Load: 100, LoadDPF: 5, Distance: 10})
+	put(t, s, "pool", 2, protocol.Policy{Type: protocol.LeastUsedDPF, Load: 149, LoadDPF: 5})
+	put(t, s, "pool", 3, protocol.Policy{Type: protocol.LeastUsedDPF, LoadDPF: math.MaxUint32, Distance: math.MaxUint32})
+	put(t, s, "pool", 4, protocol.Policy{Type: protocol.LeastUsedDPF, LoadDPF: math.MaxUint32 - 1, Distance: math.MaxUint32})
+	wantSelected(t, s, 4, "2 1 4 3")
+
+	s = New[int](Options{})
+	put(t, s, "pool", 1, protocol.Policy{Type: protocol.LeastUsedDegradationDPF, Load: 100, Degradation: 20, LoadDPF: 5, Distance: 10})
+	put(t, s, "pool", 2, protocol.Policy{Type: protocol.LeastUsedDegradationDPF, Load: 155, Degradation: 1})
+	for _, want := range []string{"1", "2", "2"} { // 150 170, 155 156
+		wantSelected(t, s, 1, want)
+	}
+}
+
+// What is beyond 1<<64 is the same for all, and does not start again from 0.
+func TestDistancePenaltyBeyondLimit(t *testing.T) {
+	s := New[int](Options{})
+	far := protocol.Policy{Type: protocol.LeastUsedDegradationDPF, Degradation: math.MaxUint32, LoadDPF: math.MaxUint32, Distance: math.MaxUint32}
+	for id := range protocol.PEID(3) {
+		put(t, s, "pool", id, far).place.counter = math.MaxUint32 - 1
+	}
+	wantSelected(t, s, 3, "0 1 2") // from here on, beyond it
+	for _, want := range []string{"0", "1", "2", "0", "1", "2"} {
+		wantSelected(t, s, 1, want)
+	}
+}
+
+// RFC 5352 section 6.5.2: "One basic policy is defined in this document". A type that
+// nobody knows is selected by it.
+func TestUnknownPolicy(t *testing.T) {
+	s := New[int](Options{})
+	for id, parameters := range []string{"b", "", "a"} {
+		el := put(t, s, "pool", protocol.PEID(id), protocol.Policy{Type: 0x80000001, Opaque: parameters})
+		if el.Policy.Opaque != parameters {
+			t.Errorf("parameters are %q, want %q", el.Policy.Opaque, parameters)
+		}
+	}
+	wantSelected(t, s, 3, "0 1 2")
+	put(t, s, "pool", 1, protocol.Policy{Type: 0x80000001, Opaque: "c"})
+	wantSelected(t, s, 3, "1 2 0")
+}
+
+// A Rule is "asked when the PE registers with new parameters or after selections, and
+// after each selection".
+func TestRule(t *testing.T) {
+	var asked []string
+	rule := func(parameters string, selections uint32) uint64 {
+		asked = append(asked, fmt.Sprint(parameters, selections))
+		return uint64(len(parameters)) + uint64(selections)
+	}
+	s := New[int](Options{Rules: map[protocol.PolicyType]Rule{0x80000001: rule}})
+	register := func(id protocol.PEID, parameters string) {
+		put(t, s, "pool", id, protocol.Policy{Type: 0x80000001, Opaque: parameters})
+	}
+	wantAsked := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(asked, want) {
+			t.Errorf("asked for %v, want %v", asked, want)
+		}
+		asked = nil
+	}
+	register(1, "aa")
+	register(2, "b")
+	wantAsked("aa0", "b0")
+	register(2, "b")
+	wantAsked()
+	wantSelected(t, s, 1, "2")
+	wantSelected(t, s, 2, "1 2") // 2 2, PE 1 is there longer
+	wantAsked("b1", "aa1", "b2")
+	register(2, "b")
+	wantAsked("b0")
+	wantSelected(t, s, 2, "2 1") // 1 3
+	wantAsked("b1", "aa2")
+	register(1, "")
+	wantAsked("0")
+	wantSelected(t, s, 1, "1")
 }
