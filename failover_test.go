@@ -329,6 +329,47 @@ func TestFailoverWithoutRegistrar(t *testing.T) {
 	}
 }
 
+// A pool element that has ended a session is not selected from the cache again, since it may be
+// about to leave the pool. Without a registrar it is better than none.
+func TestGoodByeAndCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		listener, err := s.endpoint("pe", s.host(), rsp.Config{}).Listen(ctx(), "EchoPool", rsp.PE{ID: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { // each session is good for one message
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				buf := make([]byte, 10)
+				n, _ := conn.Read(buf)
+				conn.Write(buf[:n])
+				conn.Close()
+			}
+		}()
+		e := s.endpoint("pu", s.host(), rsp.Config{StaleCache: time.Hour})
+		session := s.connect(rsp.Dialer{Endpoint: e, OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+			_, err := f.Write([]byte("again"))
+			return err
+		}})
+		exchange(t, session, "one", 1)
+		wantMsg(t, session, "again", 1)
+		if n := s.reg.Stats().Resolutions; n != 2 {
+			t.Errorf("the registrar was asked %d times, want 2: to begin, and to go on", n)
+		}
+		s.reg.Abort()
+		for range 3 {
+			wantMsg(t, session, "again", 1)
+		}
+		if r, err := e.Resolve(ctx(), "EchoPool", 0); err != nil || !r.Stale || r.Elements[0].ID != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
 // ForceFailover also leaves a pool element that works.
 func TestForceFailoverFromLivingPE(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
