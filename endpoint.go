@@ -55,7 +55,9 @@ type elementKey struct {
 // element is a pool element of ours, and who waits for its registration to change.
 type element struct {
 	registered   chan error // buffered; nil: nobody waits
-	deregistered chan error // buffered; nil: nobody waits
+	deregistered chan error // buffered; nil: it is not leaving
+	updated      *update    // nil: nobody waits
+	gone         chan struct{}
 	rejected     context.CancelCauseFunc
 }
 
@@ -152,6 +154,11 @@ func (e *Endpoint) handleEvent(_ time.Time, event any) {
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			el.tell(&el.registered, nil)
 		}
+	case asap.Updated:
+		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
+			el.updated.end(nil)
+			el.updated = nil
+		}
 	case asap.Rejected:
 		e.events.tell(slog.LevelError, "registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
@@ -160,14 +167,16 @@ func (e *Endpoint) handleEvent(_ time.Time, event any) {
 			}
 			el.tell(&el.registered, ev.Err)
 			el.tell(&el.deregistered, nil)
-			delete(e.elements, elementKey{ev.Handle, ev.ID})
+			el.updated.end(ev.Err)
+			e.forget(elementKey{ev.Handle, ev.ID}, el)
 		}
 	case asap.Deregistered:
 		e.events.tell(slog.LevelInfo, "deregistered", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
 			el.tell(&el.registered, net.ErrClosed)
 			el.tell(&el.deregistered, ev.Err)
-			delete(e.elements, elementKey{ev.Handle, ev.ID})
+			el.updated.end(nil) // nobody is to be told
+			e.forget(elementKey{ev.Handle, ev.ID}, el)
 		}
 	case asap.HomeFound:
 		e.events.tell(slog.LevelInfo, "registrar found", "addr", ev.Addr)
@@ -184,6 +193,12 @@ func (el *element) tell(waiter *chan error, err error) {
 	}
 }
 
+// forget ends an element of ours, which is a member no more; the loop's lock is held.
+func (e *Endpoint) forget(key elementKey, el *element) {
+	delete(e.elements, key)
+	close(el.gone)
+}
+
 // register makes pe a member of a pool and waits for the registrar's word. If a registrar
 // rejects it, then or later, rejected is called with the reason.
 func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.PoolElement, rejected context.CancelCauseFunc) error {
@@ -192,12 +207,15 @@ func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.Po
 	}
 	e.hearAnnounces()
 	key := elementKey{pool, pe.ID}
+	if err := e.awaitLeaving(ctx, key); err != nil {
+		return err
+	}
 	done := make(chan error, 1)
 	busy := false
 	if !e.loop.Do(func(now time.Time, c *asap.Client) {
 		el := e.elements[key]
 		if el == nil {
-			e.elements[key] = &element{registered: done, rejected: rejected}
+			e.elements[key] = &element{registered: done, gone: make(chan struct{}), rejected: rejected}
 			c.Register(now, pool, pe)
 			return
 		}
@@ -219,7 +237,34 @@ func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.Po
 	case <-e.ctx.Done():
 		return errEndpointClosed
 	case <-ctx.Done():
-		e.loop.Do(func(now time.Time, c *asap.Client) { c.Deregister(now, pool, pe.ID) })
+		e.loop.Do(func(now time.Time, c *asap.Client) {
+			if el := e.elements[key]; el != nil && el.deregistered == nil {
+				el.deregistered = make(chan error, 1)
+				c.Deregister(now, pool, pe.ID)
+			}
+		})
+		return ctx.Err()
+	}
+}
+
+// awaitLeaving waits until a pool element of ours that is being deregistered has left its
+// pool: before that it cannot be registered again.
+func (e *Endpoint) awaitLeaving(ctx context.Context, key elementKey) error {
+	var gone chan struct{}
+	e.loop.Do(func(time.Time, *asap.Client) {
+		if el := e.elements[key]; el != nil && el.deregistered != nil {
+			gone = el.gone
+		}
+	})
+	if gone == nil {
+		return nil
+	}
+	select {
+	case <-gone:
+		return nil
+	case <-e.ctx.Done():
+		return errEndpointClosed
+	case <-ctx.Done():
 		return ctx.Err()
 	}
 }

@@ -35,6 +35,8 @@ var (
 	ErrAborted = transport.ErrAborted
 	// ErrLost: the peer has not answered for too long.
 	ErrLost = transport.ErrLost
+	// ErrPolicyType: a pool element keeps the type of its policy for as long as it is registered.
+	ErrPolicyType = errors.New("policy is of another type than the pool's")
 	// ErrNoRole: the Socket is not what the call needs: a session or a listening PE.
 	ErrNoRole = errors.New("not possible with a Socket in this role")
 )

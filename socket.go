@@ -36,9 +36,13 @@ type poolElement struct {
 	ctx      context.Context // ends with the Socket, or when the registrar rejects it
 	cancel   context.CancelCauseFunc
 
+	health semaphore // held by SetHealthy
+
 	// Guarded by the Socket's mu.
-	pool PoolHandle // "" unless registered
-	id   PEID
+	pool      PoolHandle // "" unless registered
+	id        PEID
+	policy    Policy
+	unhealthy bool // not registered until SetHealthy
 }
 
 // PE is what a pool element registers with. The zero value is ready to use.
@@ -120,7 +124,7 @@ func (s *Socket) listen(ctx context.Context) error {
 		err = s.endpoint.add(s)
 	}
 	if err == nil {
-		pe := &poolElement{listener: ln}
+		pe := &poolElement{listener: ln, health: newSemaphore()}
 		pe.ctx, pe.cancel = context.WithCancelCause(context.Background())
 		s.pe = pe
 	}
@@ -173,14 +177,19 @@ func (s *Socket) registerPE(ctx context.Context, pool PoolHandle, pe PE) (PEID, 
 		return pe.ID, ErrNoRole
 	}
 	id := role.id
+	unhealthy := role.unhealthy
+	role.policy, role.unhealthy = pe.Policy, false
 	s.mu.Unlock()
 
 	err := s.endpoint.register(ctx, pool, protocol.PoolElement{
 		ID: id, User: userTransport(role.listener), Policy: pe.Policy.wire(),
 	}, role.cancel)
-	if err != nil && first {
+	if err != nil {
 		s.mu.Lock()
-		role.pool, role.id = "", 0
+		role.unhealthy = unhealthy
+		if first {
+			role.pool, role.id = "", 0
+		}
 		s.mu.Unlock()
 	}
 	return id, err

@@ -36,6 +36,7 @@ type registration struct {
 	state registrationState
 	// pending: a REGISTRATION is waiting or sent; changed: pe has changed since.
 	pending, changed bool
+	untold           bool      // a change that no registrar has taken yet
 	t4Reregistration time.Time // zero while one is pending
 }
 
@@ -49,6 +50,13 @@ func (c *Client) elements() []elementKey {
 // Registered is told when a PE has become a member of its pool, first or again
 // after its registrar was lost.
 type Registered struct {
+	Handle protocol.PoolHandle
+	ID     protocol.PEID
+}
+
+// Updated is told when a registrar has taken the latest that Register said of a PE which was a
+// member already. Changes that come soon after each other are told, and taken, as one.
+type Updated struct {
 	Handle protocol.PoolHandle
 	ID     protocol.PEID
 }
@@ -82,7 +90,7 @@ func (c *Client) Register(now time.Time, handle protocol.PoolHandle, pe protocol
 		return
 	}
 	pe.Home = reg.pe.Home
-	reg.pe, reg.changed = pe.Clone(), true
+	reg.pe, reg.changed, reg.untold = pe.Clone(), true, true
 	if !reg.pending && reg.state == registered {
 		c.reregister(now, key, reg)
 	}
@@ -152,8 +160,12 @@ func (c *Client) becomeRegistered(now time.Time, key elementKey, reg *registrati
 		reg.state = registered
 		c.q.Tell(Registered{key.handle, key.id})
 	}
-	if reg.changed {
+	switch {
+	case reg.changed:
 		c.reregister(now, key, reg)
+	case reg.untold:
+		reg.untold = false
+		c.q.Tell(Updated{key.handle, key.id})
 	}
 }
 

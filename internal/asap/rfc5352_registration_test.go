@@ -177,6 +177,7 @@ func TestNewPolicy(t *testing.T) {
 	c.receive(home, &wire.RegistrationResponse{Handle: pool, ID: 1})
 	c.wantSent("newest policy", home, want)
 	c.receive(home, &wire.RegistrationResponse{Handle: pool, ID: 1})
+	c.wantTold("the newest is taken", asap.Updated{Handle: pool, ID: 1})
 	c.wantIdle("that is all")
 	set(4)
 	c.wantSent("new policy", home, want)
@@ -188,6 +189,7 @@ func TestNewPolicy(t *testing.T) {
 	c.wantSent("newest policy", home, want)
 	c.receive(home, &wire.RegistrationResponse{Handle: pool, ID: 1})
 	c.wantTold("registered", asap.Registered{Handle: pool, ID: 1})
+	c.wantTold("the newest is taken", asap.Updated{Handle: pool, ID: 1})
 	c.wantIdle("that is all")
 }
 
