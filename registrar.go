@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rserpool/rsp/internal/effect"
 	"github.com/rserpool/rsp/internal/enrp"
 	"github.com/rserpool/rsp/internal/handlespace"
 	"github.com/rserpool/rsp/internal/loop"
@@ -60,7 +61,7 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
 	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
-	engine := registrar.New(c.engine())
+	engine := registrar.New(c.engine(func(id effect.AssocID) time.Duration { return r.loop.RTT(id) }))
 	if r.tracer = newTracer(c.ID, c.Trace); r.tracer != nil {
 		engine.Trace = r.tracer.message
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/effect"
 	"github.com/rserpool/rsp/internal/enrp"
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/registrar"
@@ -110,6 +111,9 @@ type RegistrarConfig struct {
 	TakeoverExpiryInterval time.Duration
 	// MaxElementsPerHTRequest is how many PEs one page of a handle table has. Default: 128.
 	MaxElementsPerHTRequest int
+	// DistanceStep is what distances are rounded to, at least 1 ms: for policies that count how far a
+	// PE is, the registrar measures it as half the round-trip time. Default: 50 ms.
+	DistanceStep time.Duration
 
 	// Association tunes the associations with PEs, PUs and peers.
 	Association AssociationConfig
@@ -150,6 +154,7 @@ func (c *RegistrarConfig) withDefaults() RegistrarConfig {
 	d.MentorDiscoveryTimeout = cmp.Or(d.MentorDiscoveryTimeout, 5*time.Second)
 	d.TakeoverExpiryInterval = cmp.Or(d.TakeoverExpiryInterval, 5*time.Second)
 	d.MaxElementsPerHTRequest = cmp.Or(d.MaxElementsPerHTRequest, 128)
+	d.DistanceStep = cmp.Or(d.DistanceStep, 50*time.Millisecond)
 	return d
 }
 
@@ -186,6 +191,9 @@ func (c *RegistrarConfig) validate() error {
 			return fmt.Errorf("%s must not be negative, as %d is", name, limit)
 		}
 	}
+	if c.DistanceStep < time.Millisecond {
+		return fmt.Errorf("DistanceStep must be at least 1ms, not %v", c.DistanceStep)
+	}
 	if c.AnnounceTTL < 1 || c.AnnounceTTL > 255 {
 		return fmt.Errorf("AnnounceTTL must be 1 to 255, not %d", c.AnnounceTTL)
 	}
@@ -205,9 +213,10 @@ func (c *RegistrarConfig) enrpGroup() (netip.AddrPort, error) {
 	return parseGroup(c.ENRPAnnounce, enrpPresences)
 }
 
-// engine is the engine's part of the configuration.
-func (c *RegistrarConfig) engine() registrar.Config {
+// engine is the engine's part of the configuration; rtt tells an association's round-trip time.
+func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration) registrar.Config {
 	rand := newRand()
+	distance := func(id effect.AssocID) uint32 { return protocol.Distance(rtt(id), c.DistanceStep) }
 	return registrar.Config{
 		Home: asap.HomeConfig{
 			ID:                                    c.ID,
@@ -222,6 +231,7 @@ func (c *RegistrarConfig) engine() registrar.Config {
 			MaxElements:                           c.MaxElements,
 			AutoClose:                             c.AutoClose,
 			ServerAnnounceCycle:                   c.ServerAnnounceCycle,
+			Distance:                              distance,
 		},
 		ENRP: enrp.Config{
 			ID:                      c.ID,
@@ -235,6 +245,7 @@ func (c *RegistrarConfig) engine() registrar.Config {
 			MinAddressScope:         c.MinAddressScope,
 			MaxElements:             c.MaxElements,
 			MaxPeers:                maxPeers,
+			Distance:                distance,
 		},
 		MaxIncrement: c.MaxIncrement,
 	}

@@ -148,7 +148,7 @@ func (o *options) defineASAP() {
 	o.add(choice[rsp.AddressScope]{&c.MinAddressScope, []word[rsp.AddressScope]{
 		{"loopback", rsp.ScopeLoopback}, {"sitelocal", rsp.ScopeSiteLocal}, {"global", rsp.ScopeGlobal},
 	}}, "minaddressscope", "`scope` that a pool element's addresses must have: loopback, sitelocal (RSPLIB's default) or global")
-	o.add(ignored{text: "50"}, "distancestep", "`ms`; for compatibility: no policy here knows distances")
+	o.milliseconds(&c.DistanceStep, "distancestep", 1, math.MaxInt32, "what the distances of pool elements are rounded to, for policies that count them")
 }
 
 func (o *options) defineENRP() {

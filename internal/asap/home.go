@@ -27,6 +27,10 @@ type HomeConfig struct {
 	MaxHRRate, MaxEURate                  float64        // resolutions and failure reports a second of one association; 0: unlimited
 	AutoClose                             time.Duration  // after which silence an association without a PE is closed
 	ServerAnnounceCycle                   time.Duration  // between announcements, give or take an eighth
+
+	// Distance is how far the other end of an association is, in milliseconds. It is asked for
+	// PEs of policies that count it.
+	Distance func(effect.AssocID) uint32
 }
 
 // HomeStats counts what a Home has done since its start.

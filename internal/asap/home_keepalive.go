@@ -99,9 +99,23 @@ func (h *Home) handleKeepAliveAck(now time.Time, a *homeAssoc, m *wire.EndpointK
 	}
 	h.stats.KeepAliveAcks++
 	h.becomeQuiet(now, el)
-	if el.Value.adopted {
+	if h.measure(el) || el.Value.adopted {
 		h.confirm(now, el)
 	}
+}
+
+// measure takes the distance of el anew, if its policy counts it: an association that is as new as
+// a registration does not know its round-trip time yet. It reports whether the distance has changed.
+func (h *Home) measure(el *Element) (changed bool) {
+	if !el.Policy.Type.HasDistance() {
+		return false
+	}
+	pe := el.PoolElement
+	if pe.Policy.Distance = h.cfg.Distance(el.Value.assoc.id); pe.Policy == el.Policy {
+		return false
+	}
+	_, _, err := h.space.Put(el.Handle, pe, handlespace.Registered)
+	return err == nil
 }
 
 // handleUnreachable counts a report, and has the PE prove that it lives (RFC 5352 section

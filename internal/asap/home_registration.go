@@ -49,6 +49,9 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	if h.space.Len() >= h.cfg.MaxElements && h.space.Get(handle, pe.ID) == nil {
 		return protocol.CauseLackOfResources
 	}
+	if pe.Policy.Type.HasDistance() {
+		pe.Policy.Distance = h.cfg.Distance(a.id) // whatever the PE has written there
+	}
 	pe.Home = h.cfg.ID
 	pe.ASAP = a.remote
 	pe.ASAP.Use = protocol.DataOnly

@@ -66,6 +66,10 @@ type Config struct {
 	MinAddressScope         protocol.Scope // of a peer's addresses
 	MaxElements             int            // how many PEs the handlespace may have, foreign ones included
 	MaxPeers                int            // how many peers are known at a time
+
+	// Distance is how far the other end of an association is, in milliseconds. It is asked for
+	// PEs of policies that count it.
+	Distance func(effect.AssocID) uint32
 }
 
 // Owner is what the engine has done by the registrar's other half, which knows the PEs.

@@ -93,7 +93,7 @@ func (e *Engine[V]) suggest(to *peer[V], el *handlespace.Element[V]) {
 // handleSuggestion takes over a PE that its home wants to be rid of, and tells everyone, its
 // former home above all.
 func (e *Engine[V]) handleSuggestion(now time.Time, p *peer[V], m *wire.HandleUpdate) {
-	el := e.take(now, m.Handle, &m.Element, handlespace.Synchronized)
+	el := e.take(now, p, m.Handle, &m.Element, handlespace.Synchronized)
 	if el == nil || e.handOver.running() {
 		return
 	}

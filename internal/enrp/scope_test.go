@@ -114,6 +114,7 @@ func testConfig(id protocol.RegistrarID) Config {
 		MinAddressScope:         protocol.ScopeSiteLocal,
 		MaxElements:             1 << 20,
 		MaxPeers:                128,
+		Distance:                func(effect.AssocID) uint32 { return 0 },
 	}
 }
 

@@ -127,7 +127,7 @@ func (e *Engine[V]) takeEntry(now time.Time, p *peer[V], handle protocol.PoolHan
 	if p.sync.own && !isOwn || !isOwn && e.space.Get(handle, pe.ID) != nil {
 		return
 	}
-	e.take(now, handle, pe, handlespace.Synchronized)
+	e.take(now, p, handle, pe, handlespace.Synchronized)
 }
 
 // failSync ends a download that p has refused or not continued.

@@ -1,6 +1,7 @@
 package enrp
 
 import (
+	"math"
 	"time"
 
 	"github.com/rserpool/rsp/internal/handlespace"
@@ -60,7 +61,7 @@ func (e *Engine[V]) handleUpdate(now time.Time, p *peer[V], m *wire.HandleUpdate
 	case m.TakeoverSuggested && p != nil && m.Element.Home == p.id:
 		e.handleSuggestion(now, p, m)
 	default:
-		e.take(now, m.Handle, &m.Element, handlespace.Synchronized)
+		e.take(now, p, m.Handle, &m.Element, handlespace.Synchronized)
 	}
 }
 
@@ -74,9 +75,10 @@ func (e *Engine[V]) handleDelete(el *handlespace.Element[V], sender protocol.Reg
 	e.remove(el, handlespace.Synchronized)
 }
 
-// take enters what another registrar says of a PE into the handlespace, and returns nil if that
-// cannot or must not be: our own PE stays ours as long as its association vouches for it.
-func (e *Engine[V]) take(now time.Time, handle protocol.PoolHandle, pe *protocol.PoolElement, reason handlespace.Reason) *handlespace.Element[V] {
+// take enters what p, which may be nil, says of a PE into the handlespace, and returns nil if that
+// cannot or must not be: our own PE stays ours as long as its association vouches for it. The
+// PE is as far from us as it is from p, and p from us.
+func (e *Engine[V]) take(now time.Time, p *peer[V], handle protocol.PoolHandle, pe *protocol.PoolElement, reason handlespace.Reason) *handlespace.Element[V] {
 	el := e.space.Get(handle, pe.ID)
 	wasOurs := el != nil && el.Home == e.cfg.ID
 	switch {
@@ -86,6 +88,9 @@ func (e *Engine[V]) take(now time.Time, handle protocol.PoolHandle, pe *protocol
 	case pe.ID == 0, el == nil && e.space.Len() >= e.cfg.MaxElements:
 		e.stats.Refused++
 		return nil
+	}
+	if pe.Policy.Type.HasDistance() && p != nil && p.linked() {
+		pe.Policy.Distance += min(e.cfg.Distance(p.link.id), math.MaxUint32-pe.Policy.Distance)
 	}
 	el, _, err := e.space.Put(handle, *pe, reason)
 	if err != nil { // it does not fit into its pool

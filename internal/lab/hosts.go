@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Host is a machine of a test: a network namespace with one interface on each
@@ -73,6 +74,12 @@ func (h *Host) Do(tb testing.TB, f func()) {
 	if err := inNamespace("/run/netns/"+h.Name, f); err != nil {
 		tb.Fatal(err)
 	}
+}
+
+// Delay makes all that the host sends to network k later.
+func (h *Host) Delay(tb testing.TB, k int, by time.Duration) {
+	tb.Helper()
+	run(tb, "tc", "-n %s qdisc add dev %s root netem delay %dms", h.Name, device(k), by.Milliseconds())
 }
 
 // Cut makes network k lose all that the host sends and should receive, without

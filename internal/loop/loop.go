@@ -108,6 +108,15 @@ func (l *Loop[E]) Do(f func(now time.Time, engine E)) bool {
 	return true
 }
 
+// RTT is the smoothed round-trip time of an association, 0 if unknown. It is for the engine to ask
+// while it is called.
+func (l *Loop[E]) RTT(id effect.AssocID) time.Duration {
+	if k := l.links[id]; k != nil {
+		return k.assoc.RTT()
+	}
+	return 0
+}
+
 func (l *Loop[E]) onTimer() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -101,6 +101,9 @@ func (a *association) unlock() {
 	}
 }
 
+// RTT is that of the network, known from the beginning.
+func (e *end) RTT() time.Duration { return 2 * e.assoc.net.config.Latency }
+
 // Send sends one message of at least one byte.
 func (e *end) Send(b []byte, info transport.SendInfo) error {
 	switch {

@@ -86,6 +86,9 @@ type Assoc interface {
 	RemoteAddr() protocol.TransportAddr
 	// MaxMessage is the longest message that Send takes, in bytes.
 	MaxMessage() int
+	// RTT is the smoothed round-trip time to the peer (RFC 4960 section 6.3.1); 0 as long as it is
+	// unknown, and where the machine does not tell it.
+	RTT() time.Duration
 }
 
 // Group is a multicast group that has been joined (RFC 5352 section 3.6, RFC 5353 section

@@ -28,6 +28,7 @@ func TestKernel(t *testing.T) {
 		t.Run("DialFromEverywhere", testDialFromEverywhere)
 		t.Run("Options", testOptions)
 		t.Run("EndOfRecord", testEndOfRecord)
+		t.Run("RTT", testRTT)
 		t.Run("PathFailure", testPathFailure)
 		t.Run("DeadPeer", testDeadPeer)
 		t.Run("LateReader", testLateReader)

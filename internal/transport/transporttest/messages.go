@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
@@ -50,6 +51,28 @@ func recvFull(a transport.Assoc, buf []byte) ([]byte, transport.RecvInfo, error)
 		}
 	}
 }
+
+// "RTT is the smoothed round-trip time to the peer; 0 as long as it is unknown". It may be asked at any
+// time.
+func testRTT(t *testing.T, a, b transport.Assoc) {
+	begin := time.Now()
+	for i := range 3 {
+		send(t, a, message(i, 100))
+		want(t, b, message(i, 100))
+		send(t, b, message(i, 100))
+		want(t, a, message(i, 100))
+		if rtt := a.RTT(); rtt < 0 || rtt > time.Since(begin)+tick {
+			t.Errorf("RTT %v after %v", rtt, time.Since(begin))
+		}
+	}
+	a.Abort()
+	if rtt := a.RTT(); rtt < 0 {
+		t.Errorf("RTT %v after the end", rtt)
+	}
+}
+
+// tick is how coarsely a kernel may measure.
+const tick = 20 * time.Millisecond
 
 // want receives one message and compares it.
 func want(t testing.TB, a transport.Assoc, b []byte) transport.RecvInfo {

@@ -82,6 +82,7 @@ var cases = []testCase{
 	{name: "ConcurrentSenders", assoc: testConcurrentSenders},
 	{name: "FullDuplex", assoc: testFullDuplex},
 	{name: "Racy", assoc: testRacy},
+	{name: "RTT", assoc: testRTT},
 
 	{name: "FullBufferDeadline", assoc: testFullBufferDeadline},
 	{name: "FullBufferResumes", assoc: testFullBufferResumes},
