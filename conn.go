@@ -52,7 +52,9 @@ func (s *session) opError(op string, err error) error {
 
 // RecvMsg receives the next message, and waits for it until ctx ends or the read
 // deadline (rsp_recvmsg). A message that is longer than b comes in several parts, of which the
-// last has info.EOR. It gives io.EOF after the end of an accepted session.
+// last has info.EOR. If the pool element is lost after a part and without the rest, the error is
+// io.ErrUnexpectedEOF, once; then the session goes on with the next message. It gives io.EOF after the
+// end of an accepted session.
 func (s *Socket) RecvMsg(ctx context.Context, b []byte) (n int, info MsgInfo, err error) {
 	session, err := s.activeSession("receive")
 	if err != nil {

@@ -188,11 +188,16 @@ func (s *session) leave(drain time.Duration) PEID {
 	s.mu.Unlock()
 	_ = assoc.SetReadDeadline(time.Now().Add(drain))
 	var m message
-	buf := make([]byte, writeSize)
+	buf, atBorder := make([]byte, writeSize), s.rest == noRest
 	for {
 		n, info, err := assoc.Recv(buf)
 		switch {
 		case err != nil: // the loss itself, or drain has passed
+			s.mu.Lock()
+			if !atBorder && len(s.unread) == 0 {
+				s.rest = restLost
+			}
+			s.mu.Unlock()
 			s.gathering = s.gathering[:0]
 			_ = assoc.Abort()
 			return peer

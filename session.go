@@ -53,6 +53,7 @@ type session struct {
 
 	reading   semaphore
 	gathering []byte // control message that has come in part; guarded by reading
+	rest      rest   // of the message that was read last; guarded by reading
 	writing   semaphore
 
 	mu      sync.Mutex
@@ -77,29 +78,17 @@ type message struct {
 	info MsgInfo
 }
 
+// rest is whether a message has been read to its end.
+type rest uint8
+
+const (
+	noRest rest = iota
+	restToCome
+	restLost // with its pool element
+)
+
 // call is one RecvMsg or SendMsg under way whose context can end.
 type call struct{ interrupted bool }
-
-// semaphore is a mutex that can be waited for with a context.
-type semaphore chan struct{}
-
-func newSemaphore() semaphore { return make(semaphore, 1) }
-
-func (s semaphore) acquire(ctx context.Context) error {
-	select {
-	case s <- struct{}{}:
-		return nil
-	default:
-	}
-	select {
-	case s <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s semaphore) release() { <-s }
 
 func newSession(e *Endpoint) *session {
 	s := &session{endpoint: e, reading: newSemaphore(), writing: newSemaphore(), changed: make(chan struct{})}
@@ -238,8 +227,8 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 	defer s.reading.release()
 	defer s.begin(ctx, &s.readCall)()
 	for {
-		if n, info, ok := s.takeUnread(b); ok {
-			return n, info, nil
+		if n, info, err := s.takeUnread(b); n > 0 || info.EOR || err != nil {
+			return n, info, err
 		}
 		assoc, err := s.waitReadable(ctx)
 		if err != nil {
@@ -254,6 +243,10 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 		case err == nil && info.PPID == protocol.PPIDASAP:
 			s.handleControl(b[:n], info.EOR)
 		case err == nil:
+			s.rest = restToCome
+			if info.EOR {
+				s.rest = noRest
+			}
 			return n, MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: info.EOR, PE: s.peerPE()}, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if ctx.Err() != nil {
@@ -275,10 +268,10 @@ func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
 	defer s.mu.Unlock()
 	for {
 		switch {
+		case len(s.unread) > 0, len(s.notes) > 0 && s.rest != restToCome, s.rest == restLost:
+			return nil, nil
 		case s.state == up:
 			return s.assoc, nil
-		case len(s.unread) > 0 || len(s.notes) > 0:
-			return nil, nil
 		case s.state == lost:
 			return nil, ErrFailover
 		case s.state == ended:
@@ -300,27 +293,32 @@ func (s *session) waitUnread(ctx context.Context) error {
 	return err
 }
 
-// takeUnread returns what has come before everything that the association still holds.
-func (s *session) takeUnread(b []byte) (int, MsgInfo, bool) {
+// takeUnread returns what has come before everything that the association still holds, if anything.
+// A message is not torn apart by a notification, nor completed by the next pool element's.
+func (s *session) takeUnread(b []byte) (int, MsgInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.rest == restLost {
+		s.rest = noRest
+		return 0, MsgInfo{}, io.ErrUnexpectedEOF
+	}
 	if len(s.unread) > 0 {
 		m := &s.unread[0]
 		n := copy(b, m.data)
 		info := m.info
 		if n < len(m.data) {
-			m.data, info.EOR = m.data[n:], false
+			m.data, info.EOR, s.rest = m.data[n:], false, restToCome
 		} else {
-			s.unread = s.unread[1:]
+			s.unread, s.rest = s.unread[1:], noRest
 		}
-		return n, info, true
+		return n, info, nil
 	}
-	if len(s.notes) > 0 {
+	if len(s.notes) > 0 && s.rest != restToCome {
 		n := s.notes[0]
 		s.notes = s.notes[1:]
-		return 0, MsgInfo{EOR: true, PE: n.PE, Notification: n}, true
+		return 0, MsgInfo{EOR: true, PE: n.PE, Notification: n}, nil
 	}
-	return 0, MsgInfo{}, false
+	return 0, MsgInfo{}, nil
 }
 
 // maxControl is the longest message of the control channel.
