@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 
-	"github.com/ishidawataru/sctp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -33,9 +32,8 @@ func probe() error {
 		return fmt.Errorf("%w: %w", transport.ErrUnsupported, os.NewSyscallError("socket", err))
 	}
 	defer unix.Close(fd)
-	loopback := sctpAddr([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, 0)
-	if err := sctp.SCTPBind(fd, loopback, sctp.SCTP_BINDX_ADD_ADDR); err != nil {
-		return fmt.Errorf("%w: %w", transport.ErrUnsupported, os.NewSyscallError("bind", err))
+	if err := bindAddrs(fd, []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, 0); err != nil {
+		return fmt.Errorf("%w: %w", transport.ErrUnsupported, err)
 	}
 	if err := unix.Listen(fd, 1); err != nil {
 		return fmt.Errorf("%w: %w", transport.ErrUnsupported, os.NewSyscallError("listen", err))
@@ -119,13 +117,10 @@ func (l *listener) start() error {
 		if err := unix.Listen(fd, backlog); err != nil {
 			return os.NewSyscallError("listen", err)
 		}
-		local, err := sctp.NewSCTPConn(fd, nil).SCTPLocalAddr(0)
-		if err != nil {
-			return os.NewSyscallError("getsockopt", err)
-		}
-		l.local = transportAddr(local)
+		var err error
+		l.local, err = getAddrs(fd, optLocalAddrs, 0)
 		l.bound.Port = l.local.Port
-		return nil
+		return err
 	})
 	if err != nil {
 		return err

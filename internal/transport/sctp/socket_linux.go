@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ishidawataru/sctp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -117,17 +116,14 @@ func (s *socket) bind(addrs []netip.Addr, port uint16) error {
 		default:
 			addrs = []netip.Addr{netip.IPv4Unspecified()}
 		}
-		if err := sctp.SCTPBind(fd, sctpAddr(addrs[:1], port), sctp.SCTP_BINDX_ADD_ADDR); err != nil {
-			return os.NewSyscallError("bind", err)
-		}
-		if len(addrs) == 1 {
-			return nil
+		if err := bindAddrs(fd, addrs[:1], port); err != nil || len(addrs) == 1 {
+			return err
 		}
 		port, err := boundPort(fd)
 		if err != nil {
 			return err
 		}
-		return os.NewSyscallError("bind", sctp.SCTPBind(fd, sctpAddr(addrs[1:], port), sctp.SCTP_BINDX_ADD_ADDR))
+		return bindAddrs(fd, addrs[1:], port)
 	})
 }
 
@@ -162,7 +158,7 @@ func (s *socket) connect(ctx context.Context, remote protocol.TransportAddr) err
 		return os.NewSyscallError("connect", unix.EADDRNOTAVAIL)
 	}
 	for {
-		err := s.connectAny(ctx, sctpAddr(addrs, remote.Port))
+		err := s.connectAny(ctx, addrs, remote.Port)
 		addrs = addrs[1:]
 		if !errors.Is(err, unix.ECONNREFUSED) || len(addrs) == 0 {
 			return err
@@ -170,7 +166,7 @@ func (s *socket) connect(ctx context.Context, remote protocol.TransportAddr) err
 	}
 }
 
-func (s *socket) connectAny(ctx context.Context, addr *sctp.SCTPAddr) error {
+func (s *socket) connectAny(ctx context.Context, addrs []netip.Addr, port uint16) error {
 	var result error
 	started := false
 	err := withContext(ctx, s.file.SetWriteDeadline, func() error {
@@ -180,7 +176,7 @@ func (s *socket) connectAny(ctx context.Context, addr *sctp.SCTPAddr) error {
 				return done
 			}
 			started = true
-			_, result = sctp.SCTPConnect(int(fd), addr)
+			result = connect(int(fd), addrs, port)
 			return result != unix.EINPROGRESS
 		})
 	})
@@ -230,43 +226,4 @@ func withContext(ctx context.Context, setDeadline func(time.Time) error, call fu
 		return ctx.Err()
 	}
 	return err
-}
-
-// sctpAddr and transportAddr convert addresses. Those of the kernel may be
-// IPv4-mapped, and have a zone where it means nothing; ours not.
-func sctpAddr(addrs []netip.Addr, port uint16) *sctp.SCTPAddr {
-	a := &sctp.SCTPAddr{Port: int(port)}
-	for _, addr := range addrs {
-		a.IPAddrs = append(a.IPAddrs, net.IPAddr{IP: addr.AsSlice(), Zone: addr.Zone()})
-	}
-	return a
-}
-
-func transportAddr(a *sctp.SCTPAddr) protocol.TransportAddr {
-	t := protocol.TransportAddr{Protocol: protocol.SCTP, Port: uint16(a.Port)}
-	for _, ip := range a.IPAddrs {
-		addr, _ := netip.AddrFromSlice(ip.IP)
-		if addr = addr.Unmap(); addr.IsLinkLocalUnicast() {
-			addr = addr.WithZone(ip.Zone)
-		}
-		t.Addrs = append(t.Addrs, addr)
-	}
-	return t
-}
-
-// assocAddrs lists the addresses that the association of a socket uses.
-func assocAddrs(fd int) (local, remote protocol.TransportAddr, err error) {
-	// Any id but 0 means the one association of a one-to-one socket; 0 would
-	// list the addresses to which the socket is bound.
-	const theAssoc = 1
-	conn := sctp.NewSCTPConn(fd, nil)
-	l, err := conn.SCTPLocalAddr(theAssoc)
-	if err != nil {
-		return local, remote, os.NewSyscallError("getsockopt", err)
-	}
-	r, err := conn.SCTPRemoteAddr(theAssoc)
-	if err != nil {
-		return local, remote, os.NewSyscallError("getsockopt", err)
-	}
-	return transportAddr(l), transportAddr(r), nil
 }
