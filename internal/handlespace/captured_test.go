@@ -24,7 +24,7 @@ func requests(items int, answers ...string) []captureStep {
 	return steps
 }
 
-func registration(id protocol.PEID, p protocol.Policy) captureStep {
+func registering(id protocol.PEID, p protocol.Policy) captureStep {
 	return captureStep{register: id, policy: p}
 }
 
@@ -38,8 +38,8 @@ func TestCapturedSequences(t *testing.T) {
 		steps [][]captureStep
 	}{
 		{"RoundRobin", [][]captureStep{
-			{registration(1001, roundRobin()), registration(1002, roundRobin()), registration(1003, roundRobin())},
-			{registration(1004, roundRobin()), registration(1005, roundRobin()), registration(1006, roundRobin())},
+			{registering(1001, roundRobin()), registering(1002, roundRobin()), registering(1003, roundRobin())},
+			{registering(1004, roundRobin()), registering(1005, roundRobin()), registering(1006, roundRobin())},
 			requests(3, "1001 1002 1003", "1002 1003 1004", "1003 1004 1005"),
 			requests(1, "1004", "1005"),
 			requests(2, "1006 1001", "1001 1002"),
@@ -50,23 +50,23 @@ func TestCapturedSequences(t *testing.T) {
 			requests(1, "1001", "1002"),
 		}},
 		{"LeastUsed", [][]captureStep{
-			{registration(21, leastUsed(0x10000000)), registration(22, leastUsed(0x10000000)), registration(23, leastUsed(0x20000000))},
+			{registering(21, leastUsed(0x10000000)), registering(22, leastUsed(0x10000000)), registering(23, leastUsed(0x20000000))},
 			requests(1, "21", "22", "21", "22", "21", "22"),
 			requests(2, "21 22"),
 			requests(3, "22 21 23"),
-			{registration(21, leastUsed(0x70000000))},
+			{registering(21, leastUsed(0x70000000))},
 			requests(1, "22", "22", "22"),
 		}},
 		{"PriorityLeastUsed", [][]captureStep{
-			{registration(61, priorityLeastUsed(0x10000000, 0x50000000)), registration(62, priorityLeastUsed(0x20000000, 0x10000000))},
+			{registering(61, priorityLeastUsed(0x10000000, 0x50000000)), registering(62, priorityLeastUsed(0x20000000, 0x10000000))},
 			requests(2, "62 61", "62 61", "62 61"),
 		}},
 		{"Priority", [][]captureStep{
-			{registration(31, priority(5)), registration(32, priority(9)), registration(33, priority(5))},
+			{registering(31, priority(5)), registering(32, priority(9)), registering(33, priority(5))},
 			requests(3, "32 31 33", "32 31 33", "32 31 33"),
 		}},
 		{"WeightedRandom", [][]captureStep{
-			{registration(41, weightedRandomly(0)), registration(42, weightedRandomly(1))},
+			{registering(41, weightedRandomly(0)), registering(42, weightedRandomly(1))},
 			requests(2, "42", "42", "42"),
 		}},
 	}

@@ -125,9 +125,9 @@ func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reas
 	}
 	el := p.elements[pe.ID]
 	if el == nil {
-		return s.add(p, pe, reason), Added, nil
+		return s.add(p, &pe, reason), Added, nil
 	}
-	return el, s.update(p, el, pe, reason), nil
+	return el, s.update(p, el, &pe, reason), nil
 }
 
 // newPool returns a pool that pe is to found, not yet in the Space.
@@ -157,7 +157,7 @@ func (p *pool[V]) check(pe *protocol.PoolElement) protocol.Cause {
 	return 0
 }
 
-func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Element[V] {
+func (s *Space[V]) add(p *pool[V], pe *protocol.PoolElement, reason Reason) *Element[V] {
 	if len(p.elements) == 0 {
 		s.pools[p.handle] = p
 		s.order.insert(p.handle)
@@ -173,8 +173,8 @@ func (s *Space[V]) add(p *pool[V], pe protocol.PoolElement, reason Reason) *Elem
 	return el
 }
 
-func (s *Space[V]) update(p *pool[V], el *Element[V], pe protocol.PoolElement, reason Reason) ChangeKind {
-	if el.PoolElement.Equal(&pe) {
+func (s *Space[V]) update(p *pool[V], el *Element[V], pe *protocol.PoolElement, reason Reason) ChangeKind {
+	if el.PoolElement.Equal(pe) {
 		p.selector.renew(el, false)
 		return Unchanged
 	}
@@ -191,20 +191,19 @@ func (s *Space[V]) update(p *pool[V], el *Element[V], pe protocol.PoolElement, r
 // take makes el say what pe says. Addresses that did not change stay where they
 // are, so that a new load costs no allocation, and those of the service and of
 // ASAP, mostly the same, are kept once.
-func (el *Element[V]) take(pe protocol.PoolElement) {
-	user, asap := el.User, el.ASAP
-	if !user.Equal(pe.User) {
-		user = pe.User.Clone()
+func (el *Element[V]) take(pe *protocol.PoolElement) {
+	el.ID, el.Home, el.Life, el.Policy = pe.ID, pe.Home, pe.Life, pe.Policy
+	if !el.User.Equal(pe.User) {
+		el.User = pe.User.Clone()
 	}
-	if !asap.Equal(pe.ASAP) {
-		asap = pe.ASAP
-		if slices.Equal(asap.Addrs, user.Addrs) {
-			asap.Addrs = user.Addrs
+	if !el.ASAP.Equal(pe.ASAP) {
+		el.ASAP = pe.ASAP
+		if slices.Equal(pe.ASAP.Addrs, el.User.Addrs) {
+			el.ASAP.Addrs = el.User.Addrs
 		} else {
-			asap.Addrs = slices.Clone(asap.Addrs)
+			el.ASAP.Addrs = slices.Clone(pe.ASAP.Addrs)
 		}
 	}
-	el.PoolElement, el.User, el.ASAP = pe, user, asap
 	el.Param = el.Param[:0]
 }
 

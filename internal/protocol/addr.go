@@ -64,7 +64,10 @@ type TransportAddr struct {
 func (a TransportAddr) IsZero() bool { return a.Protocol == 0 }
 
 // Equal reports whether a and b are the same, addresses in the same order.
-func (a TransportAddr) Equal(b TransportAddr) bool {
+func (a TransportAddr) Equal(b TransportAddr) bool { return a.equal(&b) }
+
+// equal spares the copies: registrars compare every re-registration.
+func (a *TransportAddr) equal(b *TransportAddr) bool {
 	return a.Protocol == b.Protocol && a.Use == b.Use && a.Port == b.Port &&
 		a.ServiceCode == b.ServiceCode && a.Opaque == b.Opaque && slices.Equal(a.Addrs, b.Addrs)
 }

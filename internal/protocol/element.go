@@ -19,7 +19,7 @@ type PoolElement struct {
 // Equal reports whether e and f say the same.
 func (e *PoolElement) Equal(f *PoolElement) bool {
 	return e.ID == f.ID && e.Home == f.Home && e.Life == f.Life &&
-		e.Policy == f.Policy && e.User.Equal(f.User) && e.ASAP.Equal(f.ASAP)
+		e.Policy == f.Policy && e.User.equal(&f.User) && e.ASAP.equal(&f.ASAP)
 }
 
 // Clone returns a copy that shares no memory with e.
