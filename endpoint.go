@@ -41,10 +41,13 @@ type Endpoint struct {
 	questions map[asap.QueryID]*question
 	elements  map[elementKey]*element
 
-	mu        sync.Mutex
-	listening bool // the loop accepts registrars
-	closed    bool
-	sockets   map[*Socket]struct{}
+	listening sync.Once // done when the loop accepts registrars
+	listenErr error
+	addrs     []netip.Addr // of the machine, as the first network tells
+
+	mu      sync.Mutex
+	closed  bool
+	sockets map[*Socket]struct{}
 }
 
 type elementKey struct {
@@ -58,7 +61,7 @@ type element struct {
 	deregistered chan error // buffered; nil: it is not leaving
 	updated      *update    // nil: nobody waits
 	gone         chan struct{}
-	rejected     context.CancelCauseFunc
+	rejected     context.CancelCauseFunc // ends its Socket; nil: of basic mode
 }
 
 var errEndpointClosed = fmt.Errorf("endpoint is closed: %w", net.ErrClosed)
@@ -162,7 +165,7 @@ func (e *Endpoint) handleEvent(_ time.Time, event any) {
 	case asap.Rejected:
 		e.events.tell(slog.LevelError, "registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
-			if el.registered == nil {
+			if el.registered == nil && el.rejected != nil {
 				el.rejected(ev.Err) // not who registers, who accepts is told
 			}
 			el.tell(&el.registered, ev.Err)
@@ -200,9 +203,9 @@ func (e *Endpoint) forget(key elementKey, el *element) {
 }
 
 // register makes pe a member of a pool and waits for the registrar's word. If a registrar
-// rejects it, then or later, rejected is called with the reason.
+// rejects it, then or later, rejected is called with the reason; it is nil for basic mode.
 func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.PoolElement, rejected context.CancelCauseFunc) error {
-	if err := e.listen(ctx); err != nil {
+	if err := e.listen(); err != nil {
 		return err
 	}
 	e.hearAnnounces()
@@ -296,23 +299,25 @@ func (e *Endpoint) deregister(ctx context.Context, pool PoolHandle, id PEID) err
 
 // listen opens the port from which PEs talk to their registrar, and where a registrar
 // that takes them over reaches them (RFC 5352 section 3.4), at the first registration.
-func (e *Endpoint) listen(ctx context.Context) error {
-	e.mu.Lock()
-	first := !e.listening
-	e.listening = true
-	e.mu.Unlock()
-	if !first {
-		return nil
+func (e *Endpoint) listen() error {
+	if e.ctx.Err() != nil {
+		return errEndpointClosed
 	}
-	for _, n := range e.networks {
-		ln, err := n.Listen(ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.cfg.Association.registrarOptions())
-		if err != nil {
-			return fmt.Errorf("cannot listen for registrars: %w", err)
+	e.listening.Do(func() {
+		for _, n := range e.networks {
+			ln, err := n.Listen(e.ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.cfg.Association.registrarOptions())
+			if err != nil {
+				e.listenErr = fmt.Errorf("cannot listen for registrars: %w", err)
+				return
+			}
+			if len(e.addrs) == 0 {
+				e.addrs = ln.LocalAddr().Addrs
+			}
+			e.loop.Serve(ln, protocol.PPIDASAP)
 		}
-		e.loop.Serve(ln, protocol.PPIDASAP)
-	}
-	e.loop.Do(func(now time.Time, c *asap.Client) { c.Rehome(now) })
-	return nil
+		e.loop.Do(func(now time.Time, c *asap.Client) { c.Rehome(now) })
+	})
+	return e.listenErr
 }
 
 // hearAnnounces joins the registrars' multicast group when a registrar is needed first. Without it,
@@ -365,6 +370,7 @@ func (e *Endpoint) Close() error {
 	for _, s := range e.stop() {
 		s.Close()
 	}
+	e.deregisterAll()
 	e.cancel()
 	e.wg.Wait()
 	err := e.loop.Close()

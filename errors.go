@@ -20,6 +20,8 @@ var (
 	ErrUnknownPool = errors.New("unknown pool")
 	// ErrNoPoolElement: the pool has pool elements, but none could be reached.
 	ErrNoPoolElement = errors.New("no pool element reachable")
+	// ErrNotRegistered: the Endpoint has not registered such a pool element by RegisterElement.
+	ErrNotRegistered = errors.New("not registered")
 	// ErrNoRegistrar: no registrar could be reached in time.
 	ErrNoRegistrar = asap.ErrNoRegistrar
 	// ErrFailover: the session has lost its pool element and waits for ForceFailover

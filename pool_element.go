@@ -40,14 +40,7 @@ func (s *Socket) setPolicy(ctx context.Context, policy Policy) error {
 	if u == nil {
 		return err
 	}
-	select {
-	case <-u.done:
-		return u.err
-	case <-s.endpoint.ctx.Done():
-		return errEndpointClosed
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.endpoint.waitUpdate(ctx, u)
 }
 
 // SetHealthy(false) takes a pool element that cannot serve new sessions well out of its pool:
@@ -158,6 +151,18 @@ func (u *update) end(err error) {
 	if u != nil {
 		u.err = err
 		close(u.done)
+	}
+}
+
+// waitUpdate waits until a registrar has taken a change. When ctx ends first, it is told all the same.
+func (e *Endpoint) waitUpdate(ctx context.Context, u *update) error {
+	select {
+	case <-u.done:
+		return u.err
+	case <-e.ctx.Done():
+		return errEndpointClosed
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

@@ -19,6 +19,11 @@ type Element struct {
 	Protocol  string      // of its service: "sctp", "tcp", "udp" ...
 	Addrs     []netip.AddrPort
 	Policy    Policy
+	// ServiceCode is the DCCP service code of the service.
+	ServiceCode uint32
+	// ControlChannel tells that the service is for sessions (Connect). Without it, the way there is
+	// net.Dial(Protocol, Addrs[0].String()), or what else speaks the protocol.
+	ControlChannel bool
 
 	user protocol.TransportAddr
 }
@@ -84,7 +89,8 @@ func newElement(pe protocol.PoolElement) Element { return newElementAt(pe, addrP
 func newElementAt(pe protocol.PoolElement, addrs []netip.AddrPort) Element {
 	return Element{
 		ID: pe.ID, Registrar: pe.Home, Protocol: pe.User.Protocol.String(),
-		Addrs: addrs, Policy: Policy{pe.Policy}, user: pe.User,
+		Addrs: addrs, Policy: Policy{pe.Policy}, ServiceCode: pe.User.ServiceCode,
+		ControlChannel: pe.User.Use == protocol.DataAndControl, user: pe.User,
 	}
 }
 

@@ -36,6 +36,7 @@ type hunt struct {
 	state   huntState
 	home    effect.AssocID         // connected: the home registrar's association, else 0
 	remote  protocol.TransportAddr // of home
+	local   protocol.TransportAddr // our end of its association
 	mute    bool                   // home has said nothing yet
 	unfit   protocol.TransportAddr // a registrar that was dropped, until the next one is found
 	lost    protocol.TransportAddr // one that has ended its association, until then
@@ -45,7 +46,7 @@ type hunt struct {
 	tried      []protocol.TransportAddr // in this round
 	best       int                      // grade of the first candidate
 	dialing    map[effect.AssocID]bool
-	incoming   []incoming // not adopted, oldest first
+	incoming   []registrarAssoc // not adopted, oldest first
 
 	headStart    time.Time     // until then this round is that of the first choice; zero: of all
 	t5Serverhunt time.Time     // end of this round or pause; zero: there is none
@@ -53,10 +54,10 @@ type hunt struct {
 	pause        time.Duration // length of the last pause
 }
 
-// incoming is an association that some registrar has opened to us.
-type incoming struct {
-	id     effect.AssocID
-	remote protocol.TransportAddr
+// registrarAssoc is an association with some registrar.
+type registrarAssoc struct {
+	id            effect.AssocID
+	local, remote protocol.TransportAddr
 }
 
 const (
@@ -86,7 +87,8 @@ func (h *hunt) deadline() time.Time {
 
 // becomeIdle forgets the home association.
 func (h *hunt) becomeIdle(cause error) {
-	h.state, h.home, h.remote, h.mute, h.lastErr = idle, 0, protocol.TransportAddr{}, false, cause
+	h.state, h.home, h.mute, h.lastErr = idle, 0, false, cause
+	h.local, h.remote = protocol.TransportAddr{}, protocol.TransportAddr{}
 	h.t5Serverhunt = time.Time{}
 }
 
@@ -244,11 +246,11 @@ func (c *Client) HandleDatagram(now time.Time, _ protocol.PPID, from netip.AddrP
 
 // HandleUp takes an association that is up: one of the hunt's, or one that a
 // registrar has opened to us.
-func (c *Client) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, remote protocol.TransportAddr) {
+func (c *Client) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, local, remote protocol.TransportAddr) {
 	h := &c.hunt
 	if h.dialing[id] {
 		delete(h.dialing, id)
-		c.becomeConnected(now, id, remote)
+		c.becomeConnected(now, registrarAssoc{id, local, remote})
 		return
 	}
 	if len(c.registrations) == 0 {
@@ -259,18 +261,18 @@ func (c *Client) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, 
 		c.q.Abort(h.incoming[0].id) // it had its time to say what it wants
 		h.incoming = slices.Delete(h.incoming, 0, 1)
 	}
-	h.incoming = append(h.incoming, incoming{id, remote})
+	h.incoming = append(h.incoming, registrarAssoc{id, local, remote})
 }
 
 // becomeConnected makes an association the home registrar's, and sends what has waited
 // for one (SH6).
-func (c *Client) becomeConnected(now time.Time, id effect.AssocID, remote protocol.TransportAddr) {
+func (c *Client) becomeConnected(now time.Time, to registrarAssoc) {
 	h := &c.hunt
 	c.stopDialing()
-	h.state, h.home, h.remote, h.mute = connected, id, remote, true
+	h.state, h.home, h.local, h.remote, h.mute = connected, to.id, to.local, to.remote, true
 	h.lastErr, h.unfit, h.lost = nil, protocol.TransportAddr{}, protocol.TransportAddr{}
 	h.t5Serverhunt, h.round = time.Time{}, c.cfg.HuntTimeout // SH3
-	c.q.Tell(HomeFound{Addr: remote})
+	c.q.Tell(HomeFound{Addr: to.remote})
 	waiting := c.waiting
 	c.waiting = nil
 	for _, r := range waiting {
@@ -297,26 +299,26 @@ func (c *Client) HandleLost(now time.Time, id effect.AssocID, err error) {
 	}
 }
 
-// forgetIncoming removes an incoming association and returns its peer.
-func (h *hunt) forgetIncoming(id effect.AssocID) protocol.TransportAddr {
-	i := slices.IndexFunc(h.incoming, func(in incoming) bool { return in.id == id })
-	remote := h.incoming[i].remote
+// forgetIncoming removes an incoming association and returns it.
+func (h *hunt) forgetIncoming(id effect.AssocID) registrarAssoc {
+	i := slices.IndexFunc(h.incoming, func(in registrarAssoc) bool { return in.id == id })
+	in := h.incoming[i]
 	h.incoming = slices.Delete(h.incoming, i, i+1)
-	return remote
+	return in
 }
 
 // adopt makes the registrar behind an incoming association the home (RFC 5352
 // section 3.4 KA2.4), and leaves the old one. What that has not answered goes to
 // the new one.
 func (c *Client) adopt(now time.Time, id effect.AssocID) {
-	remote := c.hunt.forgetIncoming(id)
+	in := c.hunt.forgetIncoming(id)
 	if c.hunt.state == connected {
 		c.q.Abort(c.hunt.home)
 	}
 	unanswered := slices.DeleteFunc(c.sent, func(r *request) bool { return !c.wanted(r) })
 	c.waiting = append(unanswered, c.waiting...)
 	c.sent = nil
-	c.becomeConnected(now, id, remote)
+	c.becomeConnected(now, in)
 	c.hunt.mute = false
 }
 

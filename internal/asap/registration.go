@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -108,23 +109,42 @@ func (c *Client) reregister(now time.Time, key elementKey, reg *registration) {
 	c.submit(now, &request{kind: register, key: key})
 }
 
-// element is what we say of a PE. Addresses that only this machine or link can use are
-// left out, unless the registrar is on this machine itself.
+// element is what we say of a PE.
 func (c *Client) element(reg *registration) protocol.PoolElement {
 	pe := reg.pe
-	if addrs := c.hunt.remote.Addrs; len(addrs) > 0 && addrs[0].IsLoopback() {
-		return pe
+	if addrs := c.reachable(pe.User.Addrs); len(addrs) > 0 { // else the registrar says what is wrong with it
+		pe.User.Addrs = addrs
 	}
-	pe.User.Addrs = nil
-	for _, a := range reg.pe.User.Addrs {
-		if protocol.ScopeOf(a) > protocol.ScopeLinkLocal {
-			pe.User.Addrs = append(pe.User.Addrs, a)
-		}
-	}
-	if len(pe.User.Addrs) == 0 {
-		return reg.pe // the registrar says what is wrong with it
+	if pe.User.Protocol != protocol.SCTP && len(pe.User.Addrs) > 1 {
+		pe.User.Addrs = c.hunt.single(pe.User.Addrs)
 	}
 	return pe
+}
+
+// reachable leaves out addresses that only this machine or link can use, unless the registrar is on
+// this machine itself.
+func (c *Client) reachable(all []netip.Addr) []netip.Addr {
+	if addrs := c.hunt.remote.Addrs; len(addrs) > 0 && addrs[0].IsLoopback() {
+		return all
+	}
+	var addrs []netip.Addr
+	for _, a := range all {
+		if protocol.ScopeOf(a) > protocol.ScopeLinkLocal {
+			addrs = append(addrs, a)
+		}
+	}
+	return addrs
+}
+
+// single chooses the one address that a transport other than SCTP has (RFC 5354 sections 3.3 and 3.5
+// to 3.7): one that the association with the registrar proves to be ours.
+func (h *hunt) single(addrs []netip.Addr) []netip.Addr {
+	registrar := h.remote.AddrPort().Addr()
+	i := slices.IndexFunc(addrs, func(a netip.Addr) bool {
+		return a.Is4() == registrar.Is4() && slices.Contains(h.local.Addrs, a)
+	})
+	i = max(i, 0)
+	return addrs[i : i+1]
 }
 
 func (c *Client) handleRegistrationResponse(now time.Time, m *wire.RegistrationResponse) {

@@ -193,6 +193,27 @@ func TestNewPolicy(t *testing.T) {
 	c.wantIdle("that is all")
 }
 
+// RFC 5354 section 3.5: "Unlike in an SCTP Transport parameter, only one IP Address parameter can
+// be present in a TCP Transport parameter." So in sections 3.3, 3.6 and 3.7. It is one that the
+// association with the registrar proves: here 10.0.0.9.
+func TestSingleAddress(t *testing.T) {
+	for _, p := range []protocol.TransportProtocol{protocol.DCCP, protocol.SCTP, protocol.TCP, protocol.UDP, protocol.UDPLite} {
+		c := newClientTest(t, "10.0.0.1")
+		user := protocol.TransportAddr{Protocol: p, Port: 80}
+		for _, a := range []string{"127.0.0.1", "10.0.1.9", "fd00::9", "10.0.0.9", "fe80::9"} {
+			user.Addrs = append(user.Addrs, netip.MustParseAddr(a))
+		}
+		want := registration(7)
+		want.Element.User = user.Clone()
+		want.Element.User.Addrs = user.Addrs[3:4]
+		if p == protocol.SCTP {
+			want.Element.User.Addrs = user.Addrs[1:4]
+		}
+		c.Register(c.now, pool, protocol.PoolElement{ID: 7, User: user, Policy: want.Element.Policy})
+		c.wantSent("over "+p.String(), c.connect(), want)
+	}
+}
+
 // "when it fails to communicate with its Home ENRP server ... a PE ... MUST establish a new
 // Home ENRP server", and registers there at once: the lost one has taken it out
 // of the pool (RSPLIB's do when the association ends). RSPLIB's PEs wait for T4.

@@ -38,6 +38,16 @@ func (p TransportProtocol) String() string {
 	return fmt.Sprintf("transport(0x%04x)", uint16(p))
 }
 
+// ParseTransportProtocol reads the name of a protocol that has ports and addresses, as String prints it.
+func ParseTransportProtocol(name string) (TransportProtocol, error) {
+	for _, p := range []TransportProtocol{DCCP, SCTP, TCP, UDP, UDPLite} {
+		if name == p.String() {
+			return p, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown transport protocol %q", name)
+}
+
 // TransportUse says what a transport carries (RFC 5354 section 3.4).
 type TransportUse uint16
 
