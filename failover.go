@@ -197,6 +197,8 @@ func (s *session) leave(drain time.Duration) PEID {
 			if !atBorder && len(s.unread) == 0 {
 				s.rest = restLost
 			}
+			s.behind = false
+			s.notify()
 			s.mu.Unlock()
 			s.gathering = s.gathering[:0]
 			_ = assoc.Abort()
@@ -215,6 +217,28 @@ func (s *session) leave(drain time.Duration) PEID {
 				m = message{}
 			}
 		}
+	}
+}
+
+// readsFrom reports whether readers receive from assoc: also from one whose loss a writer
+// has met, until they have met it too; s.mu is held.
+func (s *session) readsFrom(assoc transport.Assoc) bool {
+	return s.assoc == assoc && (s.state == up || s.behind && s.state != failingOver)
+}
+
+func (s *session) mayRecv(assoc transport.Assoc) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readsFrom(assoc)
+}
+
+// handleEnd takes the loss of assoc as a reader has met it, with all that came before received.
+func (s *session) handleEnd(assoc transport.Assoc, cause error) {
+	s.handleLoss(assoc, cause)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.behind && s.readsFrom(assoc) {
+		s.behind, s.err = false, cause // a writer's error says less: not whether it was a good-bye
 	}
 }
 

@@ -61,6 +61,7 @@ type session struct {
 	err     error // why it ended or was lost
 	changed chan struct{}
 	assoc   transport.Assoc // the latest; its deadlines are those below
+	behind  bool            // assoc is lost, and what came before that has not all been received
 	peer    PEID
 	control asap.Control
 	echoed  []byte    // accepted: the cookie that the PU has shown last
@@ -130,7 +131,7 @@ func (s *session) handleLoss(assoc transport.Assoc, cause error) {
 
 // becomeLost leaves the state up; s.mu is held.
 func (s *session) becomeLost(cause error) {
-	s.lostAt = time.Now()
+	s.lostAt, s.behind = time.Now(), true
 	if s.dialer == nil || s.dialer.Failover == FailoverNone {
 		s.becomeEnded(cause)
 		return
@@ -252,11 +253,11 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 			if ctx.Err() != nil {
 				return 0, MsgInfo{}, ctx.Err()
 			}
-			if s.isUp(assoc) {
+			if s.mayRecv(assoc) {
 				return 0, MsgInfo{}, err
 			}
 		default:
-			s.handleLoss(assoc, err)
+			s.handleEnd(assoc, err)
 		}
 	}
 }
@@ -268,9 +269,9 @@ func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
 	defer s.mu.Unlock()
 	for {
 		switch {
-		case len(s.unread) > 0, len(s.notes) > 0 && s.rest != restToCome, s.rest == restLost:
+		case len(s.unread) > 0, s.noteIsNext(), s.rest == restLost:
 			return nil, nil
-		case s.state == up:
+		case s.readsFrom(s.assoc):
 			return s.assoc, nil
 		case s.state == lost:
 			return nil, ErrFailover
@@ -293,6 +294,11 @@ func (s *session) waitUnread(ctx context.Context) error {
 	return err
 }
 
+// noteIsNext reports whether a notification comes before what the association holds; s.mu is held.
+func (s *session) noteIsNext() bool {
+	return len(s.notes) > 0 && s.rest != restToCome && !s.behind
+}
+
 // takeUnread returns what has come before everything that the association still holds, if anything.
 // A message is not torn apart by a notification, nor completed by the next pool element's.
 func (s *session) takeUnread(b []byte) (int, MsgInfo, error) {
@@ -313,7 +319,7 @@ func (s *session) takeUnread(b []byte) (int, MsgInfo, error) {
 		}
 		return n, info, nil
 	}
-	if len(s.notes) > 0 && s.rest != restToCome {
+	if s.noteIsNext() {
 		n := s.notes[0]
 		s.notes = s.notes[1:]
 		return 0, MsgInfo{EOR: true, PE: n.PE, Notification: n}, nil
@@ -411,7 +417,7 @@ func (s *session) begin(ctx context.Context, slot **call) (done func()) {
 // applyDeadlines gives the association the deadlines of the session, which have passed for
 // a call that was interrupted; s.mu is held. An association that has ended takes none and needs none.
 func (s *session) applyDeadlines() {
-	if s.state != up {
+	if !s.readsFrom(s.assoc) {
 		return
 	}
 	read, write := s.readDeadline, s.writeDeadline
@@ -467,7 +473,7 @@ func (s *session) end(endAssoc func(transport.Assoc) error) error {
 	s.mu.Lock()
 	s.becomeEnded(net.ErrClosed)
 	assoc := s.assoc
-	s.unread, s.notes = nil, nil
+	s.unread, s.notes, s.behind = nil, nil, false
 	s.mu.Unlock()
 	s.cancel()
 	if assoc == nil {
