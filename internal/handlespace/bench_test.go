@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,14 +63,21 @@ func registrations(pools, size int, policy func(r *rand.Rand) protocol.Policy) [
 			}
 		}
 	}
-	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	shuffle(all)
 	return all
 }
 
+// filledSpace registers all PEs, and then puts all into another order: PEs that
+// follow each other in time do not do so in memory.
 func filledSpace(b *testing.B, all []registration) *Space[int] {
 	s := New[int](Options{Rand: rand.NewPCG(3, 4)})
 	register(b, s, all)
+	shuffle(all)
 	return s
+}
+
+func shuffle(all []registration) {
+	rand.New(rand.NewPCG(5, 6)).Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 }
 
 func register(b *testing.B, s *Space[int], all []registration) {
@@ -155,14 +163,15 @@ func BenchmarkHandlespaceDeregisterRegister(b *testing.B) {
 func BenchmarkHandlespaceRegister(b *testing.B) {
 	benchmarkAll(b, func(b *testing.B, all []registration) {
 		s := New[int](Options{})
-		order := rand.New(rand.NewPCG(5, 6)).Perm(len(all))
+		leaving := slices.Clone(all)
+		shuffle(leaving)
 		var registering, deregistering time.Duration
 		for b.Loop() {
 			start := time.Now()
 			register(b, s, all)
 			filled := time.Now()
-			for _, i := range order {
-				s.Remove(all[i].handle, all[i].pe.ID, Deregistered)
+			for i := range leaving {
+				s.Remove(leaving[i].handle, leaving[i].pe.ID, Deregistered)
 			}
 			registering += filled.Sub(start)
 			deregistering += time.Since(filled)
