@@ -15,3 +15,6 @@ func NewRegistrarOn(cfg RegistrarConfig, networks ...transport.Network) *Registr
 	c := cfg.withDefaults()
 	return newRegistrar(c, networks)
 }
+
+// DeriveAEAD is the key derivation of CookieSealer.
+var DeriveAEAD = deriveAEAD
