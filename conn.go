@@ -3,13 +3,11 @@ package rsp
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
 	"time"
 
-	"github.com/rserpool/rsp/internal/asap"
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
 )
@@ -98,6 +96,9 @@ func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
 		return session.opError("send", err)
 	}
 	return session.sendAll(ctx, "send", b, func(message []byte) error {
+		if err := session.beforeMessage(ctx); err != nil {
+			return err
+		}
 		return session.send(ctx, message, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
 	})
 }
@@ -160,6 +161,9 @@ func (s *Socket) Write(b []byte) (int, error) {
 	}
 	written := 0
 	err = session.sendAll(context.Background(), "write", b, func(rest []byte) error {
+		if err := session.beforeMessage(context.Background()); err != nil {
+			return err
+		}
 		for chunk := range slices.Chunk(rest, writeSize) {
 			if err := session.send(context.Background(), chunk, transport.SendInfo{}); err != nil {
 				return err
@@ -170,25 +174,6 @@ func (s *Socket) Write(b []byte) (int, error) {
 	})
 	return written, err
 }
-
-// SendCookie gives the session's PU a cookie, which replaces the one before: the state from
-// which another pool element can go on (rsp_send_cookie, RFC 5352 section 3.8). The PU shows it
-// unchanged, but who runs a PU can change it: sign it if that matters.
-func (s *Socket) SendCookie(ctx context.Context, cookie []byte) error {
-	session, err := s.activeSession("send cookie")
-	if err != nil {
-		return err
-	}
-	if len(cookie) == 0 || len(cookie) > MaxCookie {
-		return session.opError("send cookie", fmt.Errorf("a cookie has 1 to %d bytes, not %d", MaxCookie, len(cookie)))
-	}
-	return session.sendAll(ctx, "send cookie", cookie, func(cookie []byte) error {
-		return session.send(ctx, asap.AppendCookie(nil, cookie), transport.SendInfo{PPID: protocol.PPIDASAP})
-	})
-}
-
-// MaxCookie is the longest cookie in bytes. RSPLIB's programs take some less: their buffers have 64 KiB in all.
-const MaxCookie = 32 << 10
 
 // HasCookie reports whether the session has a cookie of its pool element, which
 // the next one will be shown (rsp_has_cookie).

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rserpool/rsp/internal/asap"
@@ -55,6 +56,7 @@ type session struct {
 	gathering []byte // control message that has come in part; guarded by reading
 	rest      rest   // of the message that was read last; guarded by reading
 	writing   semaphore
+	keeper    atomic.Pointer[cookieKeeper] // nil without a CookiePlan
 
 	mu      sync.Mutex
 	state   sessionState
