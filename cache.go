@@ -25,6 +25,7 @@ import (
 // next answer.
 type cache struct {
 	stale time.Duration // 0: an answer is for those who have waited for it
+	rules map[protocol.PolicyType]handlespace.Rule
 
 	mu        sync.Mutex
 	pools     map[PoolHandle]*knownPool
@@ -66,8 +67,8 @@ type knownElement struct {
 	told time.Time
 }
 
-func newCache(stale time.Duration) *cache {
-	return &cache{stale: stale, pools: make(map[PoolHandle]*knownPool), questions: make(map[PoolHandle]*question)}
+func newCache(stale time.Duration, rules map[protocol.PolicyType]handlespace.Rule) *cache {
+	return &cache{stale: stale, rules: rules, pools: make(map[PoolHandle]*knownPool), questions: make(map[PoolHandle]*question)}
 }
 
 // lookup selects up to n elements (0: all) of what may be used now, or returns nil. ask tells
@@ -134,7 +135,7 @@ func (c *cache) serve(now time.Time, p *knownPool, waiters []*waiter) {
 		}
 		left -= min(left, need)
 		a := answer{items: w.n}
-		if p.given {
+		if p.given || c.hasRule(p) {
 			a.resolution = c.pick(now, p, w.n)
 		} else {
 			a.resolution = p.give(now, w.n)
@@ -144,6 +145,12 @@ func (c *cache) serve(now time.Time, p *knownPool, waiters []*waiter) {
 	for _, w := range unserved {
 		w.answer <- answer{items: uint32(min(missing, AllElements))}
 	}
+}
+
+// hasRule reports whether a pool is selected from by a rule of the user's, which its registrar may
+// not have.
+func (c *cache) hasRule(p *knownPool) bool {
+	return c.rules[p.elements[0].Policy.Type] != nil
 }
 
 // store keeps an answer.
@@ -222,7 +229,7 @@ func (c *cache) pick(now time.Time, p *knownPool, n uint32) *Resolution {
 	if p.space == nil {
 		// "Then the head SHOULD be advanced by one element" (RFC 5356 section 4.1.2), as at the
 		// registrar: a session uses one element of a list, and the next session the next one.
-		p.space = handlespace.New[*knownElement](handlespace.Options{MaxIncrement: 1})
+		p.space = handlespace.New[*knownElement](handlespace.Options{MaxIncrement: 1, Rules: c.rules})
 		p.enter(p.elements)
 		if p.given {
 			p.space.Select(nil, p.handle, 1)

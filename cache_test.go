@@ -33,7 +33,7 @@ func known(c *cache, pool PoolHandle) map[PEID]bool {
 // Config.StaleCache: "up to 4,096 pool elements are kept ... Pools that were asked for longest
 // ago go first."
 func TestCacheBoundsPools(t *testing.T) {
-	c := newCache(0)
+	c := newCache(0, nil)
 	now := time.Now()
 	name := func(i int) PoolHandle { return PoolHandle(fmt.Sprint("pool ", i)) }
 	for i := range 1365 { // 3 x 1365 = 4095
@@ -52,7 +52,7 @@ func TestCacheBoundsPools(t *testing.T) {
 // "... up to 128 of a pool beside those of its latest answer": those that were told last. An
 // answer that was not cut short tells all that there are.
 func TestCacheBoundsPool(t *testing.T) {
-	c := newCache(0)
+	c := newCache(0, nil)
 	now := time.Now()
 	for id := range PEID(1000) {
 		tell(c, now.Add(time.Duration(id)), "Pool", 1, id+1)
@@ -70,7 +70,7 @@ func TestCacheBoundsPool(t *testing.T) {
 // it right, and selects nothing else.
 func TestCacheModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	c := newCache(5)
+	c := newCache(5, nil)
 	now := time.Now()
 	pools := []PoolHandle{"A", "B", "C"}
 	model := map[PoolHandle]map[PEID]bool{"A": {}, "B": {}, "C": {}}

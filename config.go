@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"slices"
@@ -42,6 +43,10 @@ type Config struct {
 	// (Resolution.Stale), up to 128 of a pool beside those of its latest answer. Pools that were asked for
 	// longest ago go first.
 	StaleCache time.Duration
+	// Rules select by policies of one's own, by the numbers of their types (Policy.Type). Registrars
+	// that have no rule for a type give its pool elements in turn, so that it is best to have the rule
+	// at both.
+	Rules map[uint32]Rule
 	// ReregistrationInterval is how often a PE tells its registrar that it is
 	// still there (T4-reregistration). The registration life is three times as long. Default: 30 s.
 	ReregistrationInterval time.Duration
@@ -119,6 +124,7 @@ func (c *Config) withDefaults() Config {
 	d.Registrars = slices.Clone(d.Registrars)
 	d.AnnounceInterfaces = slices.Clone(d.AnnounceInterfaces)
 	d.Logger = loggerOr(d.Logger)
+	d.Rules = maps.Clone(d.Rules)
 	d.ReregistrationInterval = cmp.Or(d.ReregistrationInterval, 30*time.Second)
 	d.RegistrarAnnounceTimeout = cmp.Or(d.RegistrarAnnounceTimeout, 5*time.Second)
 	d.RegistrarConnectTimeout = cmp.Or(d.RegistrarConnectTimeout, 7500*time.Millisecond)
@@ -156,7 +162,7 @@ func (c *Config) validate() error {
 			return fmt.Errorf("registrar %q: %w", address, err)
 		}
 	}
-	return nil
+	return validateRules(c.Rules)
 }
 
 func loggerOr(log *slog.Logger) *slog.Logger {

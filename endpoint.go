@@ -102,7 +102,7 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 		networks:  networks,
 		group:     group,
 		options:   c.Association.options(),
-		cache:     newCache(c.StaleCache),
+		cache:     newCache(c.StaleCache, rulesByType(c.Rules)),
 		ctx:       ctx,
 		cancel:    cancel,
 		questions: make(map[asap.QueryID]*question),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -111,6 +112,9 @@ type RegistrarConfig struct {
 	TakeoverExpiryInterval time.Duration
 	// MaxElementsPerHTRequest is how many PEs one page of a handle table has. Default: 128.
 	MaxElementsPerHTRequest int
+	// Rules select by policies of one's own, by the numbers of their types (Policy.Type). A pool of a
+	// type that has no rule is selected from in turn.
+	Rules map[uint32]Rule
 	// DistanceStep is what distances are rounded to, at least 1 ms: for policies that count how far a
 	// PE is, the registrar measures it as half the round-trip time. Default: 50 ms.
 	DistanceStep time.Duration
@@ -129,6 +133,7 @@ func (c *RegistrarConfig) withDefaults() RegistrarConfig {
 		d.ID = RegistrarID(randomID())
 	}
 	d.Logger = loggerOr(d.Logger)
+	d.Rules = maps.Clone(d.Rules)
 	d.EndpointKeepAliveTransmissionInterval = cmp.Or(d.EndpointKeepAliveTransmissionInterval, 5*time.Second)
 	d.EndpointKeepAliveTimeoutInterval = cmp.Or(d.EndpointKeepAliveTimeoutInterval, 5*time.Second)
 	d.MaxBadPEReports = cmp.Or(d.MaxBadPEReports, 3)
@@ -191,6 +196,9 @@ func (c *RegistrarConfig) validate() error {
 			return fmt.Errorf("%s must not be negative, as %d is", name, limit)
 		}
 	}
+	if err := validateRules(c.Rules); err != nil {
+		return err
+	}
 	if c.DistanceStep < time.Millisecond {
 		return fmt.Errorf("DistanceStep must be at least 1ms, not %v", c.DistanceStep)
 	}
@@ -248,6 +256,7 @@ func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration) registr
 			Distance:                distance,
 		},
 		MaxIncrement: c.MaxIncrement,
+		Rules:        rulesByType(c.Rules),
 	}
 }
 

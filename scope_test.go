@@ -17,6 +17,7 @@ type scope struct {
 	t     *testing.T
 	net   *simnet.Network
 	hosts int
+	rules map[uint32]rsp.Rule // of the registrar
 	reg   *rsp.Registrar
 	addr  string
 
@@ -41,7 +42,7 @@ func (s *scope) host() *simnet.Host {
 func (s *scope) startRegistrar(h *simnet.Host) {
 	s.t.Helper()
 	s.addr = h.Addrs()[0].String() + ":3863"
-	s.reg = rsp.NewRegistrarOn(rsp.RegistrarConfig{Address: s.addr, Logger: testLog(s.t, "registrar")}, h)
+	s.reg = rsp.NewRegistrarOn(rsp.RegistrarConfig{Address: s.addr, Rules: s.rules, Logger: testLog(s.t, "registrar")}, h)
 	if err := s.reg.Start(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}

@@ -31,11 +31,12 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 )
 
-// Config tunes an Engine. Every field must be set; the two halves have one identifier.
+// Config tunes an Engine. Every field but Rules must be set; the two halves have one identifier.
 type Config struct {
 	Home         asap.HomeConfig // its Rand drives random policies, too
 	ENRP         enrp.Config
-	MaxIncrement int // see handlespace.Options
+	MaxIncrement int                                      // see handlespace.Options
+	Rules        map[protocol.PolicyType]handlespace.Rule // likewise
 }
 
 // Change is an event that the engine tells: a PE has come, changed or gone. Its Element
@@ -82,6 +83,7 @@ func New(cfg Config) *Engine {
 	e.space = handlespace.New[asap.Watch](handlespace.Options{
 		MaxIncrement: cfg.MaxIncrement,
 		Rand:         cfg.Home.Rand,
+		Rules:        cfg.Rules,
 	})
 	e.space.OnChange = e.handleChange
 	e.home = asap.NewHome(cfg.Home, e.space, &e.effects)
