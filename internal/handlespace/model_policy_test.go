@@ -175,14 +175,18 @@ func (m *model) selectPEs(handle protocol.PoolHandle, n int) []protocol.PEID {
 	}
 	lead := list[0].rank
 	p.next = sum(lead, big.NewInt(1))
-	var answer []protocol.PEID
-	for i, e := range list {
-		answer = append(answer, e.pe.ID)
-		rank := e.selected(lead, i < m.increment)
-		if i < m.increment || rank.Cmp(e.rank) != 0 {
+	way := min(m.increment, len(list))
+	for i, e := range append(slices.Clone(list[way:]), list[:way]...) {
+		makesWay := i >= len(list)-way
+		rank := e.selected(lead, makesWay)
+		if makesWay || rank.Cmp(e.rank) != 0 {
 			p.toBack(e)
 		}
 		e.rank = rank
+	}
+	var answer []protocol.PEID
+	for _, e := range list {
+		answer = append(answer, e.pe.ID)
 	}
 	return answer
 }

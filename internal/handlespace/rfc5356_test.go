@@ -167,8 +167,20 @@ func TestDistancePenaltyBeyondLimit(t *testing.T) {
 		put(t, s, "pool", id, far).place.counter = math.MaxUint32 - 1
 	}
 	wantSelected(t, s, 3, "0 1 2") // from here on, beyond it
-	for _, want := range []string{"0", "1", "2", "0", "1", "2"} {
+	for _, want := range []string{"1", "2", "0", "1", "2", "0"} {
 		wantSelected(t, s, 1, want)
+	}
+}
+
+// RFC 5356 section 5.1.2: "If there is a choice of equal-loaded pool elements, round robin selection
+// SHOULD be made among these elements", also when each answer lists them all and counts them all.
+func TestDegradationOfAllTakesTurns(t *testing.T) {
+	s := New[int](Options{})
+	for id := range protocol.PEID(3) {
+		put(t, s, "pool", id, protocol.Policy{Type: protocol.LeastUsedDegradation, Degradation: 5})
+	}
+	for _, want := range []string{"0 1 2", "1 2 0", "2 0 1", "0 1 2"} {
+		wantSelected(t, s, 3, want)
 	}
 }
 
@@ -213,11 +225,11 @@ func TestRule(t *testing.T) {
 	wantAsked()
 	wantSelected(t, s, 1, "2")
 	wantSelected(t, s, 2, "1 2") // 2 2, PE 1 is there longer
-	wantAsked("b1", "aa1", "b2")
+	wantAsked("b1", "b2", "aa1") // who makes way comes last
 	register(2, "b")
 	wantAsked("b0")
 	wantSelected(t, s, 2, "2 1") // 1 3
-	wantAsked("b1", "aa2")
+	wantAsked("aa2", "b1")
 	register(1, "")
 	wantAsked("0")
 	wantSelected(t, s, 1, "1")

@@ -48,14 +48,19 @@ func (s *sorted[V]) renew(el *Element[V], changed bool) {
 	}
 }
 
+// pick moves those that make way last, so that they come behind the others where all of them
+// come to the same rank.
 func (s *sorted[V]) pick(dst []*Element[V], n, increment int) []*Element[V] {
 	start := len(dst)
 	dst = s.first(dst, n)
-	for i, el := range dst[start:] {
-		rank := s.rank(&el.Policy, el.countSelection())
-		if i < increment || rank != el.place.rank {
+	way := start + min(increment, n)
+	for _, el := range dst[way:] {
+		if rank := s.rank(&el.Policy, el.countSelection()); rank != el.place.rank {
 			s.move(el, rank)
 		}
+	}
+	for _, el := range dst[start:way] {
+		s.move(el, s.rank(&el.Policy, el.countSelection()))
 	}
 	return dst
 }
