@@ -64,8 +64,8 @@ func PriorityLeastUsed(load, degradation float64) Policy {
 }
 
 // RandomizedLeastUsed selects each element with a probability in proportion to 1 - load
-// (RFC 5356 section 5.4): never a fully used one, unless all are, and then each with
-// the same probability. RSPLIB leaves a fully used one a small chance.
+// (RFC 5356 section 5.4): a fully used one only when no others are left, and then each
+// with the same probability. RSPLIB leaves a fully used one a small chance.
 func RandomizedLeastUsed(load float64) Policy {
 	return loadPolicy(protocol.RandomizedLeastUsed, load, 0)
 }

@@ -94,16 +94,26 @@ func (q *queue[V]) move(el *Element[V], rank uint64) {
 // others to the next call: nobody has to wait.
 func (q *queue[V]) gather() bool {
 	for range 2 {
-		second := q.heap.leastKid(0)
-		if second == 0 || q.heap[second].rank != q.heap[0].rank {
+		if q.isGathered() {
 			return true
 		}
+		second := q.heap.leastKid(0)
 		q.heap[second].head.place.index = notHead
 		q.heap[0].join(q.heap[second].ring)
 		q.heap.remove(second)
 	}
-	second := q.heap.leastKid(0)
-	return second == 0 || q.heap[second].rank != q.heap[0].rank
+	return q.isGathered()
+}
+
+// isGathered reports whether the first ring has all PEs of its rank: if there is
+// another, one is a kid of it.
+func (q *queue[V]) isGathered() bool {
+	for i := 1; i <= arity && i < len(q.heap); i++ {
+		if q.heap[i].rank == q.heap[0].rank {
+			return false
+		}
+	}
+	return true
 }
 
 // first appends the first n PEs to dst, of which there must be so many. It gets at

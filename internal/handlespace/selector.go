@@ -19,7 +19,7 @@ type selector[V any] interface {
 type place[V any] struct {
 	prev, next *Element[V] // in a ring
 	rank       uint64      // in a queue
-	index      int32       // in an array
+	index      int32       // in an array or a heap
 	counter    uint32      // of selections since the registration, or of turns in this round
 }
 
@@ -31,6 +31,8 @@ type Rule func(parameters string, selections uint32) uint64
 
 func (s *Space[V]) newSelector(t protocol.PolicyType) selector[V] {
 	switch t {
+	case protocol.RoundRobin:
+		return new(ring[V])
 	case protocol.WeightedRoundRobin:
 		return new(weightedRing[V])
 	case protocol.Random:
@@ -45,5 +47,5 @@ func (s *Space[V]) newSelector(t protocol.PolicyType) selector[V] {
 	if rule, ok := s.rules[t]; ok {
 		return &sorted[V]{rank: func(p *protocol.Policy, selections uint32) uint64 { return rule(p.Opaque, selections) }}
 	}
-	return new(ring[V]) // RoundRobin and what nobody has a rule for
+	return new(ring[V]) // nobody has a rule for it
 }

@@ -15,16 +15,19 @@ type weightedRing[V any] struct {
 
 const (
 	wholeRound = 1 << 32
-	lastRank   = 1 << 63 // when a PE is selected that has passed it, all go back; none is far ahead
+	// lastRank is when the ranks of all PEs, which are not far from each other, are taken
+	// back to the first round: once in 1<<31 rounds.
+	lastRank = 1 << 63
 )
 
-// turnRank cannot overflow: 2k + 1 is less than 1<<33.
+// turnRank returns the rank of turn k of a round. Nothing overflows: 2k + 1 is less
+// than 1<<33.
 func turnRank(round uint64, k, weight uint32) uint64 {
 	return round*wholeRound + (2*uint64(k)+1)*(wholeRound/2)/uint64(weight)
 }
 
-// firstTurn returns the first turn at a rank or later: the smallest k with
-// (2k + 1) / 2w * 1<<32 >= part, unless that is in the next round.
+// firstTurn returns the first turn at a rank or later: that with the smallest k for
+// which (2k + 1) * 1<<31 >= part * weight, unless it is in the next round.
 func firstTurn(rank uint64, weight uint32) (round uint64, k uint32) {
 	round, part := rank/wholeRound, rank%wholeRound
 	odd := (part*uint64(weight) + wholeRound/2 - 1) / (wholeRound / 2)
