@@ -40,6 +40,9 @@ type Dialer struct {
 	// ConnectTimeout bounds the opening of an association to one pool element.
 	// Default: 5 s.
 	ConnectTimeout time.Duration
+	// PE, if set, is the pool element that opens sessions as a PU: a registered Socket. They begin with its
+	// business card, so that the other end can go to its pool when it is lost, see ConnectCard.
+	PE *Socket
 	// Notifications makes RecvMsg return Notifications too.
 	Notifications bool
 }
@@ -53,6 +56,11 @@ const (
 // one that cannot be reached is reported to the registrar, and the next is tried until ctx ends. A pool
 // that has no element gives ErrUnknownPool.
 func (d *Dialer) Connect(ctx context.Context, pool PoolHandle) (*Socket, error) {
+	return d.connect(ctx, pool, nil)
+}
+
+// connect opens a session, with the preferred elements of the pool first.
+func (d *Dialer) connect(ctx context.Context, pool PoolHandle, prefer []PEID) (*Socket, error) {
 	e := d.Endpoint
 	if e == nil {
 		var err error
@@ -61,7 +69,7 @@ func (d *Dialer) Connect(ctx context.Context, pool PoolHandle) (*Socket, error) 
 		}
 	}
 	s := e.Socket()
-	if err := s.connect(ctx, pool, d); err != nil {
+	if err := s.connect(ctx, pool, d, prefer); err != nil {
 		s.Close()
 		return nil, err
 	}

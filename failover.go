@@ -60,12 +60,12 @@ const (
 )
 
 // connect makes a fresh Socket a session with a pool.
-func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer) error {
+func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer, prefer []PEID) error {
 	if err := pool.Validate(); err != nil {
 		return &OpError{Op: "connect", Pool: pool, Err: err}
 	}
 	session := newSession(s.endpoint)
-	session.dialer, session.pool, session.state = d, pool, failingOver
+	session.dialer, session.pool, session.state, session.prefer = d, pool, failingOver, prefer
 	s.mu.Lock()
 	s.session = session
 	s.mu.Unlock()
@@ -78,6 +78,7 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer) error 
 
 	assoc, pe, err := session.associate(ctx, make(map[PEID]bool))
 	if err == nil {
+		_ = session.sendCard(assoc) // if it is lost, the session's user meets that
 		if err = session.becomeUp(assoc, pe); err != nil {
 			assoc.Abort()
 		}
@@ -93,12 +94,12 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer) error 
 func (s *session) associate(ctx context.Context, failed map[PEID]bool) (transport.Assoc, PEID, error) {
 	var lastErr error
 	for {
-		r, err := s.endpoint.resolve(ctx, s.pool, 0)
+		r, err := s.endpoint.resolve(ctx, s.pool, s.wanted())
 		if err != nil {
 			return nil, 0, err
 		}
 		tried := false
-		for _, el := range r.Elements {
+		for _, el := range s.preferred(r.Elements) {
 			if failed[el.ID] {
 				continue
 			}
@@ -259,6 +260,9 @@ func (s *session) moveOn(ctx context.Context, old PEID, failed map[PEID]bool) er
 	if hasCookie {
 		// RFC 5352 section 3.8: the first message on the control channel.
 		err = assoc.Send(echo, transport.SendInfo{PPID: protocol.PPIDASAP})
+	}
+	if err == nil {
+		err = s.sendCard(assoc)
 	}
 	if err == nil {
 		err = s.callHandler(ctx, f)

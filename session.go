@@ -67,6 +67,8 @@ type session struct {
 	peer    PEID
 	control asap.Control
 	echoed  []byte    // accepted: the cookie that the PU has shown last
+	card    []byte    // our business card, if the user sent one: a message
+	prefer  []PEID    // pool elements that a business card prefers
 	unread  []message // from an association that was lost, oldest first
 	notes   []*Notification
 	lostAt  time.Time
@@ -346,10 +348,12 @@ func (s *session) handleControl(part []byte, whole bool) {
 	s.gathering = s.gathering[:0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	event, cookie := s.control.Handle(data)
-	if event == asap.CookieEchoed && s.dialer == nil {
+	switch event, cookie := s.control.Handle(data); {
+	case event == asap.CookieEchoed && s.dialer == nil:
 		s.echoed = append(s.echoed[:0], cookie...)
 		s.unread = append(s.unread, message{append([]byte(nil), cookie...), MsgInfo{EOR: true, PPID: protocol.PPIDASAP, CookieEcho: true}})
+	case event == asap.CardReceived:
+		s.handleCard()
 	}
 }
 

@@ -2,7 +2,12 @@ package asap_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"net/netip"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/rserpool/rsp/internal/asap"
 	"github.com/rserpool/rsp/internal/protocol"
@@ -43,22 +48,52 @@ func TestCookie(t *testing.T) {
 	}
 }
 
-// RSPLIB ignores everything else on the control channel. Section 3.9's business card
-// recommends an order of failover, which the registrar gives us.
+// RFC 5352 section 3.9: "First, it lists the pool handle." "Secondly, the ASAP_BUSINESS_CARD
+// message tells the receiving entity a failover order that is recommended to follow." "a new
+// ASAP_BUSINESS_CARD message may be sent at any time by either entity to update its failover order."
+func TestBusinessCard(t *testing.T) {
+	var pe asap.Control
+	if handle, order := pe.Card(); handle != "" || order != nil {
+		t.Errorf("has a card that nobody sent: %q, %v", handle, order)
+	}
+	for _, want := range [][]protocol.PoolElement{{element(2), element(1), element(3)}, {element(4)}} {
+		message := asap.AppendCard(nil, pool, want)
+		if event, cookie := pe.Handle(message); event != asap.CardReceived || cookie != nil {
+			t.Fatalf("event %d with %q, want CardReceived", event, cookie)
+		}
+		pe.Handle((&wire.CookieEcho{Cookie: []byte("x")}).AppendTo(message[:0])) // uses the memory again
+		if handle, got := pe.Card(); handle != pool || !cmp.Equal(got, want, cmpopts.EquateComparable(netip.Addr{})) {
+			t.Errorf("card of %q: %v, want %v", handle, got, want)
+		}
+	}
+}
+
+// RFC 5352 section 2.2.13: type 0x0d, no flags, a Pool Handle parameter, and Pool Element parameters.
+func TestBusinessCardOnTheWire(t *testing.T) {
+	want := "0d000034" + // of 52 bytes
+		"00090008" + hex.EncodeToString([]byte(pool)) +
+		"000a0028" + "00000001" + "00000000" + "00000000" + // PE 1, home and life untold
+		"00040010" + "0007" + "0000" + "00010008" + "0a000009" + // SCTP 10.0.0.9:7, data only
+		"00080008" + "00000001" // Round Robin
+	if got := hex.EncodeToString(asap.AppendCard(nil, pool, []protocol.PoolElement{element(1)})); got != want {
+		t.Errorf("card is\n%s, want\n%s", got, want)
+	}
+}
+
+// RSPLIB ignores everything else on the control channel.
 func TestControlIgnores(t *testing.T) {
 	var control asap.Control
 	control.Handle(asap.AppendCookie(nil, []byte("keep")))
-	card := &wire.BusinessCard{Handle: pool, Elements: []protocol.PoolElement{element(1)}}
 	malformed := asap.AppendCookie(nil, []byte("malformed"))
 	for name, message := range map[string][]byte{
-		"business card": card.AppendTo(nil),
-		"other message": (&wire.Deregistration{Handle: pool, ID: 1}).AppendTo(nil),
-		"unknown":       {0x77, 0, 0, 4},
-		"empty":         {},
-		"cut short":     malformed[:len(malformed)-4],
-		"too long":      append(bytes.Clone(malformed), 0, 0, 0, 0),
-		"no cookie":     {0x0b, 0, 0, 4},
-		"empty cookie":  {0x0b, 0, 0, 8, 0, 0x0d, 0, 4},
+		"card of nobody": {0x0d, 0, 0, 12, 0, 9, 0, 8, 'E', 'c', 'h', 'o'},
+		"other message":  (&wire.Deregistration{Handle: pool, ID: 1}).AppendTo(nil),
+		"unknown":        {0x77, 0, 0, 4},
+		"empty":          {},
+		"cut short":      malformed[:len(malformed)-4],
+		"too long":       append(bytes.Clone(malformed), 0, 0, 0, 0),
+		"no cookie":      {0x0b, 0, 0, 4},
+		"empty cookie":   {0x0b, 0, 0, 8, 0, 0x0d, 0, 4},
 	} {
 		if event, cookie := control.Handle(message); event != asap.ControlIgnored || cookie != nil {
 			t.Errorf("%s: event %d with %q, want ControlIgnored", name, event, cookie)

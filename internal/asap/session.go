@@ -3,6 +3,7 @@ package asap
 import (
 	"slices"
 
+	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/wire"
 )
 
@@ -18,10 +19,13 @@ import (
 //	                            │ ── ASAP_COOKIE_ECHO ───▶ │ knows where PE 1 was
 //	                            │ ── data ───────────────▶ │
 //
+// Either can tell how to find it again by a business card, the PU if it is a PE too.
+//
 // It has no lock.
 type Control struct {
 	decoder wire.Decoder
-	cookie  []byte // PU: the latest; nil: none
+	cookie  []byte             // PU: the latest; nil: none
+	card    *wire.BusinessCard // of the peer, the latest; nil: none
 }
 
 // ControlEvent is what a message on the control channel means to the session.
@@ -33,6 +37,8 @@ const (
 	CookieStored
 	// CookieEchoed: the PU has shown the cookie that another PE gave it.
 	CookieEchoed
+	// CardReceived: the peer has told how to find it again.
+	CardReceived
 )
 
 // Handle takes a message of the control channel. With CookieEchoed comes the cookie,
@@ -48,6 +54,12 @@ func (c *Control) Handle(data []byte) (ControlEvent, []byte) {
 		return CookieStored, nil
 	case *wire.CookieEcho:
 		return CookieEchoed, m.Cookie
+	case *wire.BusinessCard:
+		c.card = &wire.BusinessCard{Handle: m.Handle}
+		for _, e := range m.Elements {
+			c.card.Elements = append(c.card.Elements, e.Clone())
+		}
+		return CardReceived, nil
 	}
 	return ControlIgnored, nil
 }
@@ -65,6 +77,21 @@ func (c *Control) AppendCookieEcho(b []byte) ([]byte, bool) {
 		return b, false
 	}
 	return (&wire.CookieEcho{Cookie: c.cookie}).AppendTo(b), true
+}
+
+// Card returns the pool and the elements, the preferred first, of the peer's latest business card; "" if
+// there is none. Nobody may change them.
+func (c *Control) Card() (protocol.PoolHandle, []protocol.PoolElement) {
+	if c.card == nil {
+		return "", nil
+	}
+	return c.card.Handle, c.card.Elements
+}
+
+// AppendCard appends the business card of a member of a pool (section 3.9): the elements to which its
+// peer goes when it is lost, the preferred first. Those that do not fit in a message are left out.
+func AppendCard(b []byte, handle protocol.PoolHandle, elements []protocol.PoolElement) []byte {
+	return (&wire.BusinessCard{Handle: handle, Elements: elements}).AppendTo(b)
 }
 
 // AppendCookie appends the message that gives the PU a cookie.
