@@ -68,6 +68,7 @@ func newOptions() *options {
 			MaxBadPEReports:                       3,
 			MaxHResItems:                          3,
 			MaxElementsPerHTRequest:               128,
+			DistanceStep:                          50 * time.Millisecond,
 			AutoClose:                             300 * time.Second,
 			ServerAnnounceCycle:                   time.Second,
 			PeerHeartbeatCycle:                    2444 * time.Millisecond,

@@ -49,7 +49,8 @@ func TestParse(t *testing.T) {
 		{"-uptime=1.5 -downtime=2", func(o *options) any { return []time.Duration{o.uptime, o.downtime} }, []time.Duration{1500 * time.Millisecond, 2 * time.Second}},
 		{"-statsfile=a -statsinterval=10", func(o *options) any { return o.statsInterval }, 10 * time.Millisecond},
 		{"-loglevel=9", func(o *options) any { return o.log.level }, logMost},
-		{"-supporttakeoversuggestion -distancestep=50 -logcolor=on", func(o *options) any { return o.quiet }, false},
+		{"-distancestep=20", func(o *options) any { return o.cfg.DistanceStep }, 20 * time.Millisecond},
+		{"-supporttakeoversuggestion -logcolor=on", func(o *options) any { return o.quiet }, false},
 		{"-object=x", func(o *options) any { return o.object }, "x"},
 	} {
 		o, err := parse(strings.Fields(tt.args), new(buffer))
