@@ -249,7 +249,7 @@ func (c *cache) pick(now time.Time, p *knownPool, n uint32) *Resolution {
 // enter makes elements ones to select from.
 func (p *knownPool) enter(elements []*knownElement) {
 	for _, known := range elements {
-		el, _, err := p.space.Put(p.handle, known.PoolElement, handlespace.Synchronized)
+		el, _, err := p.space.Put(p.handle, &known.PoolElement, handlespace.Synchronized)
 		if err != nil {
 			continue // of a pool before it was made anew, or by a policy that we do not have
 		}

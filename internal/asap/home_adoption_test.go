@@ -19,7 +19,7 @@ func (h *homeTest) takeOver(ids ...protocol.PEID) effect.AssocID {
 	for _, id := range ids {
 		pe := element(id)
 		pe.Home, pe.ASAP = 0x22222222, sctp("10.0.0.4")
-		el, _, err := h.space.Put("Echo", pe, handlespace.Synchronized)
+		el, _, err := h.space.Put("Echo", &pe, handlespace.Synchronized)
 		if err != nil {
 			h.Fatal(err)
 		}

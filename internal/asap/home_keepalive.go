@@ -114,7 +114,7 @@ func (h *Home) measure(el *Element) (changed bool) {
 	if pe.Policy.Distance = h.cfg.Distance(el.Value.assoc.id); pe.Policy == el.Policy {
 		return false
 	}
-	_, _, err := h.space.Put(el.Handle, pe, handlespace.Registered)
+	_, _, err := h.space.Put(el.Handle, &pe, handlespace.Registered)
 	return err == nil
 }
 

@@ -55,7 +55,7 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	pe.Home = h.cfg.ID
 	pe.ASAP = a.remote
 	pe.ASAP.Use = protocol.DataOnly
-	el, change, err := h.space.Put(handle, pe, handlespace.Registered)
+	el, change, err := h.space.Put(handle, &pe, handlespace.Registered)
 	if refused, ok := errors.AsType[*handlespace.InconsistentError](err); ok {
 		return refused.Cause
 	}

@@ -25,7 +25,7 @@ func BenchmarkStart10000(b *testing.B) {
 	mentor.Start(mentor.now, addr(1, protocol.PortENRP), false)
 	for i := range protocol.PEID(10000) {
 		pe := add(1, "", i+1).Element
-		if _, _, err := mentor.space.Put(protocol.PoolHandle(fmt.Sprint("Pool", i%100)), pe, 0); err != nil {
+		if _, _, err := mentor.space.Put(protocol.PoolHandle(fmt.Sprint("Pool", i%100)), &pe, 0); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -77,7 +77,7 @@ func presence(number int, owned ...*wire.HandleUpdate) *wire.Presence {
 	for _, u := range owned {
 		pe := u.Element
 		pe.Home = protocol.RegistrarID(number)
-		if _, _, err := s.Put(u.Handle, pe, handlespace.Registered); err != nil {
+		if _, _, err := s.Put(u.Handle, &pe, handlespace.Registered); err != nil {
 			panic(err)
 		}
 	}
@@ -123,7 +123,7 @@ func table(sender int, more bool, listed ...*wire.HandleUpdate) *wire.HandleTabl
 // registered makes a PE one of our own, as asap.Home does.
 func (e *engineTest) registered(handle protocol.PoolHandle, id protocol.PEID) *handlespace.Element[int] {
 	e.Helper()
-	el, _, err := e.space.Put(handle, add(int(ownID), handle, id).Element, handlespace.Registered)
+	el, _, err := e.space.Put(handle, &add(int(ownID), handle, id).Element, handlespace.Registered)
 	if err != nil {
 		e.Fatal(err)
 	}

@@ -367,7 +367,7 @@ func (s *scope) register(m *member, n *node) {
 	m.home = n
 	pe := m.pe
 	pe.Home = n.id
-	if el, _, err := n.space.Put(m.handle, pe, handlespace.Registered); err == nil {
+	if el, _, err := n.space.Put(m.handle, &pe, handlespace.Registered); err == nil {
 		n.Registered(s.now, el)
 		n.drain()
 	} else {

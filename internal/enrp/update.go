@@ -92,7 +92,7 @@ func (e *Engine[V]) take(now time.Time, p *peer[V], handle protocol.PoolHandle, 
 	if pe.Policy.Type.HasDistance() && p != nil && p.linked() {
 		pe.Policy.Distance += min(e.cfg.Distance(p.link.id), math.MaxUint32-pe.Policy.Distance)
 	}
-	el, _, err := e.space.Put(handle, *pe, reason)
+	el, _, err := e.space.Put(handle, pe, reason)
 	if err != nil { // it does not fit into its pool
 		e.stats.Refused++
 		return nil

@@ -82,7 +82,7 @@ func shuffle(all []registration) {
 
 func register(b *testing.B, s *Space[int], all []registration) {
 	for i := range all {
-		if _, kind, err := s.Put(all[i].handle, all[i].pe, Registered); kind != Added || err != nil {
+		if _, kind, err := s.Put(all[i].handle, &all[i].pe, Registered); kind != Added || err != nil {
 			b.Fatal(kind, err)
 		}
 	}
@@ -111,7 +111,7 @@ func BenchmarkHandlespaceReregisterUnchanged(b *testing.B) {
 		s := filledSpace(b, all)
 		i := 0
 		for b.Loop() {
-			if _, kind, err := s.Put(all[i].handle, all[i].pe, Registered); kind != Unchanged || err != nil {
+			if _, kind, err := s.Put(all[i].handle, &all[i].pe, Registered); kind != Unchanged || err != nil {
 				b.Fatal(kind, err)
 			}
 			i = (i + 1) % len(all)
@@ -130,7 +130,7 @@ func BenchmarkHandlespaceReregisterLoad(b *testing.B) {
 			i := 0
 			for b.Loop() {
 				all[i].pe.Policy.Load += 0x9e3779b9 // anywhere else
-				if _, kind, err := s.Put(all[i].handle, all[i].pe, Registered); kind != Updated || err != nil {
+				if _, kind, err := s.Put(all[i].handle, &all[i].pe, Registered); kind != Updated || err != nil {
 					b.Fatal(kind, err)
 				}
 				i = (i + 1) % len(all)
@@ -149,7 +149,7 @@ func BenchmarkHandlespaceDeregisterRegister(b *testing.B) {
 			if !s.Remove(all[i].handle, all[i].pe.ID, Deregistered) {
 				b.Fatal("no such PE")
 			}
-			if _, kind, err := s.Put(all[i].handle, all[i].pe, Registered); kind != Added || err != nil {
+			if _, kind, err := s.Put(all[i].handle, &all[i].pe, Registered); kind != Added || err != nil {
 				b.Fatal(kind, err)
 			}
 			i = (i + 1) % len(all)

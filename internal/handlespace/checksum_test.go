@@ -28,7 +28,8 @@ func TestChecksumOfRSPLIB(t *testing.T) {
 			s := New[int](Options{})
 			put(t, s, "other", 1, roundRobin())
 			for _, e := range tt.elements {
-				if _, _, err := s.Put(e.handle, element(e.id, 0x11111111, roundRobin()), Synchronized); err != nil {
+				pe := element(e.id, 0x11111111, roundRobin())
+				if _, _, err := s.Put(e.handle, &pe, Synchronized); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -60,7 +61,8 @@ func TestChecksumOfManyWords(t *testing.T) {
 	}
 	for i := range uint32(pes) {
 		id := 0xffff0000 + i
-		if _, _, err := s.Put(handle, element(protocol.PEID(id), 1, roundRobin()), Registered); err != nil {
+		pe := element(protocol.PEID(id), 1, roundRobin())
+		if _, _, err := s.Put(handle, &pe, Registered); err != nil {
 			t.Fatal(err)
 		}
 		for range len(handle) / 2 {

@@ -116,18 +116,18 @@ func (s *Space[V]) Get(handle protocol.PoolHandle, id protocol.PEID) *Element[V]
 // kept shares no memory with pe. A registration that says nothing new allocates
 // nothing, but resets the count of the PE's selections, by which some policies select. An error is always an
 // *InconsistentError and leaves everything as it was.
-func (s *Space[V]) Put(handle protocol.PoolHandle, pe protocol.PoolElement, reason Reason) (*Element[V], ChangeKind, error) {
+func (s *Space[V]) Put(handle protocol.PoolHandle, pe *protocol.PoolElement, reason Reason) (*Element[V], ChangeKind, error) {
 	p := s.pools[handle]
 	if p == nil {
-		p = s.newPool(handle, &pe)
-	} else if cause := p.check(&pe); cause != 0 {
+		p = s.newPool(handle, pe)
+	} else if cause := p.check(pe); cause != 0 {
 		return nil, Unchanged, &InconsistentError{cause, handle, pe.ID}
 	}
 	el := p.elements[pe.ID]
 	if el == nil {
-		return s.add(p, &pe, reason), Added, nil
+		return s.add(p, pe, reason), Added, nil
 	}
-	return el, s.update(p, el, &pe, reason), nil
+	return el, s.update(p, el, pe, reason), nil
 }
 
 // newPool returns a pool that pe is to found, not yet in the Space.

@@ -53,7 +53,8 @@ func priorityLeastUsed(load, degradation uint32) protocol.Policy {
 // put registers a PE that must be accepted.
 func put(t testing.TB, s *Space[int], handle protocol.PoolHandle, id protocol.PEID, p protocol.Policy) *Element[int] {
 	t.Helper()
-	el, _, err := s.Put(handle, element(id, 1, p), Registered)
+	pe := element(id, 1, p)
+	el, _, err := s.Put(handle, &pe, Registered)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestPutInconsistent(t *testing.T) {
 				s.OnChange = func(c Change[int]) { t.Errorf("told %v", c) }
 				pe := element(id, 2, roundRobin())
 				tt.change(&pe)
-				el, kind, err := s.Put("pool", pe, Registered)
+				el, kind, err := s.Put("pool", &pe, Registered)
 				inconsistent, ok := errors.AsType[*InconsistentError](err)
 				if !ok || *inconsistent != (InconsistentError{tt.want, "pool", id}) || el != nil || kind != Unchanged {
 					t.Fatalf("Put = %v, %v, %v, want cause %v", el, kind, err, tt.want)
@@ -146,13 +147,13 @@ func TestPutCopies(t *testing.T) {
 			pe.ASAP.Addrs = []netip.Addr{first}
 		}
 		s := New[int](Options{})
-		el, _, _ := s.Put("pool", pe, Registered)
+		el, _, _ := s.Put("pool", &pe, Registered)
 		want := pe.Clone()
 		pe.User.Addrs[0] = second
 		if !el.PoolElement.Equal(&want) {
 			t.Errorf("a new PE is %v, want %v", el.PoolElement, want)
 		}
-		if _, kind, _ := s.Put("pool", pe, Registered); kind != Updated || !el.PoolElement.Equal(&pe) {
+		if _, kind, _ := s.Put("pool", &pe, Registered); kind != Updated || !el.PoolElement.Equal(&pe) {
 			t.Errorf("Put = %v, PE is %v, want %v", kind, el.PoolElement, pe)
 		}
 		want = pe.Clone()
@@ -161,7 +162,7 @@ func TestPutCopies(t *testing.T) {
 			t.Errorf("an updated PE is %v, want %v", el.PoolElement, want)
 		}
 		pe.ASAP.Addrs = []netip.Addr{second}
-		s.Put("pool", pe, Registered)
+		s.Put("pool", &pe, Registered)
 		want = pe.Clone()
 		pe.ASAP.Addrs[0] = first
 		if !el.PoolElement.Equal(&want) {
@@ -206,7 +207,8 @@ func TestChanges(t *testing.T) {
 	put(t, s, "pool", 1, leastUsed(2))
 	s.SetHome(el, 2, TakenOver)
 	s.SetHome(el, 2, TakenOver) // is there already
-	s.Put("pool", element(1, 3, leastUsed(2)), Synchronized)
+	pe := element(1, 3, leastUsed(2))
+	s.Put("pool", &pe, Synchronized)
 	s.Remove("pool", 1, KeepAliveLost)
 	s.Remove("pool", 1, KeepAliveLost) // is gone already
 	want := []string{
@@ -253,7 +255,7 @@ func TestNoAllocation(t *testing.T) {
 		pe := element(0, 1, protocol.Policy{Type: policy, Weight: 3})
 		for pe.ID < 500 {
 			pe.ID++
-			s.Put("pool", pe, Registered)
+			s.Put("pool", &pe, Registered)
 		}
 		dst := make([]*Element[int], 0, 500)
 		for _, n := range []int{1, 3, 500} {
@@ -261,12 +263,12 @@ func TestNoAllocation(t *testing.T) {
 				t.Errorf("%v: Select(%d) allocates %v times", policy, n, got)
 			}
 		}
-		if got := testing.AllocsPerRun(100, func() { s.Put("pool", pe, Registered) }); got != 0 {
+		if got := testing.AllocsPerRun(100, func() { s.Put("pool", &pe, Registered) }); got != 0 {
 			t.Errorf("%v: an unchanged re-registration allocates %v times", policy, got)
 		}
 		if got := testing.AllocsPerRun(100, func() {
 			pe.Policy.Load++
-			s.Put("pool", pe, Registered)
+			s.Put("pool", &pe, Registered)
 		}); got != 0 {
 			t.Errorf("%v: a re-registration with another load allocates %v times", policy, got)
 		}

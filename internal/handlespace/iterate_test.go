@@ -15,7 +15,8 @@ func threePools(t *testing.T) *Space[int] {
 	s := New[int](Options{})
 	for _, id := range []protocol.PEID{3, 1, 2} {
 		for _, handle := range []protocol.PoolHandle{"ab", "c", "b"} {
-			if _, _, err := s.Put(handle, element(id, protocol.RegistrarID(id), roundRobin()), Registered); err != nil {
+			pe := element(id, protocol.RegistrarID(id), roundRobin())
+			if _, _, err := s.Put(handle, &pe, Registered); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -113,7 +113,7 @@ func (d *duel) put(handle protocol.PoolHandle, pe protocol.PoolElement) {
 	d.t.Helper()
 	want := d.model.put(handle, pe)
 	tells := d.tells
-	el, got, err := d.space.Put(handle, pe, Synchronized)
+	el, got, err := d.space.Put(handle, &pe, Synchronized)
 	if err != nil || got != want {
 		d.t.Fatalf("Put(%q, %v) = %v, %v, want %v", handle, pe, got, err, want)
 	}
@@ -135,7 +135,7 @@ func (d *duel) putInconsistent(handle protocol.PoolHandle, id protocol.PEID) {
 	pe := d.element(id)
 	pe.User.Protocol = protocol.TCP
 	var inconsistent *InconsistentError
-	if _, _, err := d.space.Put(handle, pe, Registered); !errors.As(err, &inconsistent) {
+	if _, _, err := d.space.Put(handle, &pe, Registered); !errors.As(err, &inconsistent) {
 		d.t.Fatalf("Put of a TCP service = %v, want an *InconsistentError", err)
 	}
 }

@@ -80,7 +80,7 @@ func (sim *simulation) addPEs() error {
 }
 
 func (sim *simulation) register(i int, p *pe) error {
-	el, _, err := sim.space.Put(handle, protocol.PoolElement{
+	el, _, err := sim.space.Put(handle, &protocol.PoolElement{
 		ID:     protocol.PEID(i + 1),
 		Policy: sim.policyOf(i, len(p.jobs)),
 	}, handlespace.Registered)
