@@ -91,16 +91,16 @@ func (s *Socket) setHealthy(ctx context.Context, healthy bool) error {
 	return err
 }
 
-// setLoad tells a new load by and by, if the policy has one. A PE that has left its pool has
-// none to tell.
-func (s *Socket) setLoad(load float64) {
+// setLoad tells the load that load returns, if the policy has one, and does not wait for a
+// registrar. A PE that has left its pool has none to tell.
+func (s *Socket) setLoad(load func() float64) {
 	s.mu.Lock()
 	pe, err := s.registered()
 	if err != nil {
 		s.mu.Unlock()
 		return
 	}
-	policy := pe.policy.WithLoad(load)
+	policy := pe.policy.WithLoad(load())
 	changed := policy != pe.policy
 	pe.policy = policy
 	s.mu.Unlock()

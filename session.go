@@ -45,9 +45,10 @@ const (
 // association, whoever holds writing sends on it; mu guards the rest and is never held across
 // I/O.
 type session struct {
-	endpoint *Endpoint
-	dialer   *Dialer // nil if accepted
-	pool     PoolHandle
+	endpoint    *Endpoint
+	dialer      *Dialer // nil if accepted
+	pool        PoolHandle
+	servedUntil <-chan struct{} // a Server's: it ends the session, calls need not watch it
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -73,6 +74,7 @@ type session struct {
 	notes   []*Notification
 	lostAt  time.Time
 
+	readingEnded                bool // a Server that shuts down lets nobody read
 	readDeadline, writeDeadline time.Time
 	readCall, writeCall         *call // the calls that a context may interrupt
 }
@@ -180,7 +182,9 @@ func (s *session) note(n *Notification) {
 
 // unreachable reports whether a loss means that the PE cannot be reached, rather
 // than that it said good-bye.
-func unreachable(cause error) bool { return !errors.Is(cause, io.EOF) }
+func unreachable(cause error) bool {
+	return !errors.Is(cause, io.EOF) && !errors.Is(cause, transport.ErrShutdown) // the reader's, the writer's
+}
 
 // ready waits until the session can be used and returns its association. In the states lost
 // and ended it returns their errors.
@@ -258,7 +262,7 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 				return 0, MsgInfo{}, ctx.Err()
 			}
 			if s.mayRecv(assoc) {
-				return 0, MsgInfo{}, err
+				return 0, MsgInfo{}, s.readExpired(err)
 			}
 		default:
 			s.handleEnd(assoc, err)
@@ -275,6 +279,8 @@ func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
 		switch {
 		case len(s.unread) > 0, s.noteIsNext(), s.rest == restLost:
 			return nil, nil
+		case s.readingEnded:
+			return nil, io.EOF
 		case s.readsFrom(s.assoc):
 			return s.assoc, nil
 		case s.state == lost:
@@ -394,7 +400,7 @@ func isLoss(err error) bool {
 // begin makes the end of ctx interrupt a call that is one of *slot. done must be called
 // when the call returns.
 func (s *session) begin(ctx context.Context, slot **call) (done func()) {
-	if ctx.Done() == nil {
+	if ctx.Done() == nil || ctx.Done() == s.servedUntil {
 		return func() {}
 	}
 	c := &call{}
@@ -427,7 +433,7 @@ func (s *session) applyDeadlines() {
 		return
 	}
 	read, write := s.readDeadline, s.writeDeadline
-	if s.readCall != nil && s.readCall.interrupted {
+	if s.readingEnded || s.readCall != nil && s.readCall.interrupted {
 		read = pastDeadline
 	}
 	if s.writeCall != nil && s.writeCall.interrupted {
