@@ -167,7 +167,7 @@ func (d *duel) nearLimits(handle protocol.PoolHandle, id protocol.PEID) {
 	switch sel := d.space.pools[handle].selector.(type) {
 	case *weightedRing[int]:
 		if sel.next <= lastRank/2 {
-			sel.shift((lastRank/wholeRound - 2) * wholeRound)
+			sel.shift(lastRank - (sel.next/wholeRound+2)*wholeRound) // two rounds are left
 		}
 	case *sorted[int]:
 		if e.selections > 0 && d.policy != ruledPolicy {
@@ -209,6 +209,17 @@ func (d *duel) selectPEs(handle protocol.PoolHandle, n int) {
 	if want := d.model.selectPEs(handle, n); !slices.Equal(got, want) {
 		d.t.Fatalf("step %d: Select(%q, %d) = %v, want %v", d.steps, handle, n, got, want)
 	}
+	if w, ok := d.space.selectorOf(handle).(*weightedRing[int]); ok && w.next > lastRank+1 {
+		d.t.Fatalf("step %d: the ranks of %q are at %#x and go on", d.steps, handle, w.next)
+	}
+}
+
+// selectorOf returns the selector of a pool, or nil.
+func (s *Space[V]) selectorOf(handle protocol.PoolHandle) selector[V] {
+	if p := s.pools[handle]; p != nil {
+		return p.selector
+	}
+	return nil
 }
 
 func isRandom(t protocol.PolicyType) bool {
