@@ -26,6 +26,7 @@ type Endpoint struct {
 	cfg      Config
 	log      *slog.Logger
 	events   *eventLog
+	hub      eventHub
 	networks []transport.Network // best first
 	group    netip.AddrPort      // of the registrars' announces; not valid: they are not heard
 	options  transport.Options
@@ -148,6 +149,7 @@ func randomID() uint32 {
 
 // handleEvent takes what the engine tells; the loop's lock is held.
 func (e *Endpoint) handleEvent(_ time.Time, event any) {
+	e.publish(event)
 	switch ev := event.(type) {
 	case asap.Resolved:
 		e.handleResolved(ev)

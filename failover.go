@@ -113,6 +113,7 @@ func (s *session) associate(ctx context.Context, failed map[PEID]bool) (transpor
 			}
 			s.endpoint.log.Warn("pool element not reachable", "pool", s.pool, "pe", el.ID, "err", err)
 			failed[el.ID] = true
+			s.publish(EventElementUnreachable, el.ID, err)
 			s.reportFailure(el.ID)
 			lastErr = fmt.Errorf("PE %v: %w", el.ID, err)
 		}
@@ -308,6 +309,7 @@ func (s *session) completeFailover(f *FailoverEvent) error {
 	if err := s.becomeUp(f.assoc, f.PE); err != nil {
 		return err
 	}
+	s.publish(EventFailoverComplete, f.PE, nil)
 	s.endpoint.log.Info("session failed over", "pool", s.pool, "from", f.Lost, "to", f.PE,
 		"cookie", f.HasCookie, "after", time.Since(f.LostAt))
 	return nil
@@ -321,6 +323,7 @@ func (s *session) giveUp(err error) error {
 		return s.err
 	}
 	err = fmt.Errorf("failover: %w", err)
+	s.publish(EventFailoverFailed, 0, err)
 	if s.dialer.Failover == FailoverManual && !errors.As(err, new(*handlerError)) {
 		s.state, s.err = lost, err
 		s.notify()

@@ -126,6 +126,7 @@ func (s *session) handleLoss(assoc transport.Assoc, cause error) {
 	s.mu.Lock()
 	met := s.state == up && s.assoc == assoc // else somebody has met it before
 	if met {
+		s.publishLoss(cause)
 		s.becomeLost(cause)
 	}
 	pe, failsOver := s.peer, s.dialer != nil && s.dialer.Failover != FailoverNone
@@ -156,6 +157,7 @@ func (s *session) becomeLost(cause error) {
 // becomeFailingOver makes readers and writers wait; s.mu is held.
 func (s *session) becomeFailingOver() {
 	s.state = failingOver
+	s.publish(EventFailoverBegun, s.peer, s.err)
 	_ = s.assoc.SetReadDeadline(pastDeadline) // a reader lets go: what is left is kept for it
 	s.notify()
 }
