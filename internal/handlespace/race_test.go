@@ -2,4 +2,4 @@
 
 package handlespace
 
-func init() { modelShare = 15 } // it is some ten times as slow, and there are no goroutines here
+func init() { modelShare = 25 } // it is some ten times as slow, and there are no goroutines here

@@ -144,7 +144,7 @@ func TestWeightedRoundRobinOfEqualWeights(t *testing.T) {
 		weighted, plain := New[int](Options{MaxIncrement: increment}), New[int](Options{MaxIncrement: increment})
 		put(t, weighted, "pool", 0, weightedRoundRobin(1))
 		put(t, plain, "pool", 0, roundRobin())
-		for i := range 10_000 {
+		for i := range 4_000 {
 			id, n := protocol.PEID(1+r.IntN(9)), r.IntN(12)
 			switch r.IntN(10) {
 			case 0:
