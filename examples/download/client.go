@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"time"
 
@@ -18,7 +19,7 @@ type download struct {
 	to       io.Writer
 	have     int64 // bytes written to it
 	progress func(*rsp.Socket)
-	out      io.Writer
+	out      *log.Logger
 
 	ctx     context.Context
 	request *http.Request
@@ -53,7 +54,7 @@ func (d *download) run(ctx context.Context, e *rsp.Endpoint, url string) (checks
 
 // onFailover sends the same request to the next server, which has got the cookie by then.
 func (d *download) onFailover(_ context.Context, f *rsp.FailoverEvent) error {
-	fmt.Fprintf(d.out, "failover in %.1f ms, cookie of %d bytes shown\n", float64(time.Since(f.LostAt))/1e6, len(f.Cookie))
+	d.out.Printf("failover in %.1f ms, cookie of %d bytes shown", float64(time.Since(f.LostAt))/1e6, len(f.Cookie))
 	return d.request.Write(f)
 }
 
@@ -84,7 +85,7 @@ func (d *download) receive() (checksum string, err error) {
 		return "", fmt.Errorf("%s without a range: %w", resp.Status, err)
 	}
 	twice := d.have - first
-	fmt.Fprintf(d.out, "%s sends from byte %d on; the client has %d of them already\n", resp.Header.Get("Server"), first, twice)
+	d.out.Printf("%s sends from byte %d on; the client has %d of them already", resp.Header.Get("Server"), first, twice)
 	if twice < 0 {
 		return "", fmt.Errorf("%d bytes are missing", -twice)
 	}

@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
 	"os"
 
@@ -34,7 +35,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, out io.Writer) error {
+func run(ctx context.Context, w io.Writer) error {
+	out := log.New(w, "", 0) // which several goroutines may use
 	registrar, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Network: network})
 	if err != nil {
 		return err
@@ -64,7 +66,7 @@ func run(ctx context.Context, out io.Writer) error {
 	d := &download{to: file, out: out}
 	d.progress = func(session *rsp.Socket) {
 		if killed := servers.killed; killed < 2 && d.have > int64(killed+1)*size/3 {
-			fmt.Fprintf(out, "the client has %d bytes, and its server dies\n", d.have)
+			out.Printf("the client has %d bytes, and its server dies", d.have)
 			servers.kill(session.PeerPE())
 		}
 	}
@@ -73,7 +75,7 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	sum := fmt.Sprintf("%x", file.Sum(nil))
-	fmt.Fprintf(out, "%d bytes with SHA-256 %.16s...; the last server says %.16s...\n", d.have, sum, told)
+	out.Printf("%d bytes with SHA-256 %.16s...; the last server says %.16s...", d.have, sum, told)
 	if want := fmt.Sprintf("%x", sha256.Sum256(content)); sum != want || told != want {
 		return fmt.Errorf("the file has SHA-256 %.16s", want)
 	}

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"log"
 	"net"
 
 	"google.golang.org/grpc"
@@ -41,7 +41,7 @@ func connect(e *rsp.Endpoint) (*grpc.ClientConn, error) {
 }
 
 // callAll makes all calls, one after the other, and tells who answered; after is called after each.
-func callAll(ctx context.Context, cfg rsp.Config, out io.Writer, after func(n int64, server string)) error {
+func callAll(ctx context.Context, cfg rsp.Config, out *log.Logger, after func(n int64, server string)) error {
 	e, err := rsp.NewEndpoint(&cfg)
 	if err != nil {
 		return err
@@ -61,10 +61,10 @@ func callAll(ctx context.Context, cfg rsp.Config, out io.Writer, after func(n in
 		}
 		if name.Value != serving {
 			serving = name.Value
-			fmt.Fprintf(out, "%s answers, from call %d on\n", serving, n)
+			out.Printf("%s answers, from call %d on", serving, n)
 		}
 		after(n, serving)
 	}
-	fmt.Fprintf(out, "all %d calls answered\n", calls)
+	out.Printf("all %d calls answered", calls)
 	return nil
 }

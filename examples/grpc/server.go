@@ -2,8 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"io"
+	"log"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -15,7 +14,7 @@ import (
 // servers are the pool elements. Each has an Endpoint of its own, as if it were a program of its
 // own, so that it can die alone.
 type servers struct {
-	out     io.Writer
+	out     *log.Logger
 	byName  map[string]*server
 	serving sync.WaitGroup
 	death   sync.Once
@@ -49,7 +48,7 @@ func (s *servers) start(ctx context.Context, cfg rsp.Config, name string) error 
 // deregisters the pool element, tells the clients to go elsewhere, and waits for the calls under way.
 func (s *servers) leave(name string) {
 	s.byName[name].grpc.GracefulStop()
-	fmt.Fprintf(s.out, "%s has left\n", name)
+	s.out.Printf("%s has left", name)
 }
 
 func (s *servers) close() {
@@ -80,7 +79,7 @@ var greeter = grpc.ServiceDesc{
 func (s *server) greet(n int64) string {
 	if n == fatal {
 		s.others.death.Do(func() {
-			fmt.Fprintf(s.others.out, "%s dies while she answers call %d\n", s.name, n)
+			s.others.out.Printf("%s dies while she answers call %d", s.name, n)
 			s.endpoint.Abort() // nobody hears her answer
 		})
 	}

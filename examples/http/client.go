@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptrace"
@@ -17,7 +18,7 @@ import (
 )
 
 // ask sends all requests and tells who answered them.
-func ask(ctx context.Context, cfg rsp.Config, out io.Writer) error {
+func ask(ctx context.Context, cfg rsp.Config, out *log.Logger) error {
 	e, err := rsp.NewEndpoint(&cfg)
 	if err != nil {
 		return err
@@ -37,9 +38,9 @@ func ask(ctx context.Context, cfg rsp.Config, out io.Writer) error {
 		GotConn: func(httptrace.GotConnInfo) { c.sent.Add(1) },
 	})
 	err = c.askAll(ctx)
-	fmt.Fprintf(out, "%d of %d requests answered; %d sent again\n", c.answered(), requests, c.sent.Load()-requests)
+	out.Printf("%d of %d requests answered; %d sent again", c.answered(), requests, c.sent.Load()-requests)
 	for _, name := range slices.Sorted(maps.Keys(c.answers)) {
-		fmt.Fprintf(out, "%s answered %d\n", name, c.answers[name])
+		out.Printf("%s answered %d", name, c.answers[name])
 	}
 	return err
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
+	"log"
 	"net/http"
 	"sync"
 
@@ -13,7 +13,7 @@ import (
 // servers are the pool elements. Each has an Endpoint of its own, as if it were a program of its
 // own, so that it can die alone.
 type servers struct {
-	out       io.Writer
+	out       *log.Logger
 	endpoints []*rsp.Endpoint
 	serving   sync.WaitGroup
 	death     sync.Once
@@ -32,14 +32,14 @@ func (s *servers) start(ctx context.Context, cfg rsp.Config, name string) error 
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == fatal {
 			s.death.Do(func() {
-				fmt.Fprintf(s.out, "%s dies while she answers %s %s\n", name, r.Method, r.URL)
+				s.out.Printf("%s dies while she answers %s %s", name, r.Method, r.URL)
 				e.Abort()
 			})
 		}
 		fmt.Fprint(w, name) // nobody hears it from one who is dead
 	})
 	s.serving.Go(func() { http.Serve(listener, handler) }) // until its Endpoint ends
-	fmt.Fprintf(s.out, "%s serves %v\n", name, listener.Addr())
+	s.out.Printf("%s serves %v", name, listener.Addr())
 	return nil
 }
 
