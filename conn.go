@@ -17,6 +17,7 @@ type MsgInfo struct {
 	PPID      PPID
 	Stream    uint16
 	Unordered bool
+	Session   SessionID // where one Socket has all sessions, see RecvMsg; else 0
 
 	// The rest is set by RecvMsg, and ignored by SendMsg.
 
@@ -53,7 +54,17 @@ func (s *session) opError(op string, err error) error {
 // last has info.EOR. If the pool element is lost after a part and without the rest, the error is
 // io.ErrUnexpectedEOF, once; then the session goes on with the next message. It gives io.EOF after the
 // end of an accepted session.
+//
+// On a listening Socket it receives from all sessions, which it accepts from then on (RSPLIB's one-to-many style).
+// info.Session says which one it is, and is what SendMsg wants for the answer. Notifications tell a
+// session's beginning, before its first message, and its end, after the last. The parts of a message
+// come without others between. Who does not receive makes the PUs wait, and each session takes
+// a few kilobytes meanwhile. There are no read deadlines then; io.ErrUnexpectedEOF is about info.Session
+// alone, any other error about the Socket.
 func (s *Socket) RecvMsg(ctx context.Context, b []byte) (n int, info MsgInfo, err error) {
+	if m := s.startOneToMany(); m != nil {
+		return m.recvMsg(ctx, b)
+	}
 	session, err := s.activeSession("receive")
 	if err != nil {
 		return 0, MsgInfo{}, err
@@ -88,6 +99,13 @@ func (s *Socket) RecvFullMsg(ctx context.Context, b []byte) (n int, info MsgInfo
 // the write deadline (rsp_sendmsg). b may be used again when it returns. That it returns does not mean that
 // the pool element has got the message: what was not answered is for OnFailover to send again.
 func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
+	if info.Session != 0 {
+		one, err := s.sessionOf(info.Session)
+		if err != nil {
+			return s.peError("send", err)
+		}
+		s = one
+	}
 	session, err := s.activeSession("send")
 	if err != nil {
 		return err

@@ -84,9 +84,12 @@ func (srv *Server) Serve(ctx context.Context, listener *Socket) error {
 }
 
 func (srv *Server) start(r *run) error {
+	accepts := r.listener.accepts()
 	srv.mu.Lock()
 	defer srv.mu.Unlock()
 	switch {
+	case !accepts:
+		return &OpError{Op: "serve", Err: ErrNoRole}
 	case srv.closing:
 		return errors.Join(ErrServerClosed, r.listener.Close())
 	case srv.running != nil:
@@ -136,15 +139,15 @@ func (srv *Server) accept(ctx context.Context, listener *Socket, handlers *sync.
 	}
 }
 
-// acceptNext is AcceptSocket that outlasts errors which pass, such as too many open files.
+// acceptNext is accept that outlasts errors which pass, such as too many open files.
 func (s *Socket) acceptNext(ctx context.Context, log *slog.Logger) (*Socket, error) {
 	for pause := firstAcceptPause; ; pause = min(2*pause, maxAcceptPause) {
-		session, err := s.AcceptSocket(ctx)
+		session, err := s.accept(ctx)
 		if err == nil {
 			return session, nil
 		}
 		s.mu.Lock()
-		over := s.pe == nil || s.pe.ctx.Err() != nil
+		over := s.pe.ctx.Err() != nil
 		s.mu.Unlock()
 		if over || ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return nil, err

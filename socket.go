@@ -42,7 +42,8 @@ type poolElement struct {
 	pool      PoolHandle // "" unless registered
 	id        PEID
 	policy    Policy
-	unhealthy bool // not registered until SetHealthy
+	unhealthy bool       // not registered until SetHealthy
+	many      *oneToMany // nil unless it receives from all its sessions
 }
 
 // PE is what a pool element registers with. The zero value is ready to use.
@@ -221,14 +222,25 @@ func (s *Socket) DeregisterPE(ctx context.Context) error {
 	return nil
 }
 
-// AcceptSocket waits for the next session with the pool element (rsp_accept).
+// AcceptSocket waits for the next session with the pool element (rsp_accept). A Socket that has
+// begun to receive from all its sessions, see RecvMsg, accepts them by itself.
 func (s *Socket) AcceptSocket(ctx context.Context) (*Socket, error) {
+	if !s.accepts() {
+		return nil, &OpError{Op: "accept", Err: ErrNoRole}
+	}
+	return s.accept(ctx)
+}
+
+func (s *Socket) accepts() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pe != nil && s.pe.many == nil
+}
+
+func (s *Socket) accept(ctx context.Context) (*Socket, error) {
 	s.mu.Lock()
 	pe := s.pe
 	s.mu.Unlock()
-	if pe == nil {
-		return nil, &OpError{Op: "accept", Err: ErrNoRole}
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(pe.ctx, func() { cancel(context.Cause(pe.ctx)) })()
@@ -288,7 +300,7 @@ func (s *Socket) LocalAddr() net.Addr {
 const closeTimeout = time.Second
 
 // Close ends the Socket. A pool element is deregistered first, which takes a second
-// at most, and its sessions live on; a session ends gracefully: what was written is still
+// at most, and its sessions live on, unless it receives from them all; a session ends gracefully: what was written is still
 // delivered.
 func (s *Socket) Close() error { return s.end((*session).close, true) }
 
@@ -319,7 +331,11 @@ func (s *Socket) end(endSession func(*session) error, deregister bool) error {
 		errs = append(errs, s.endpoint.deregister(ctx, pool, id))
 	}
 	pe.cancel(net.ErrClosed)
-	return errors.Join(append(errs, pe.listener.Close())...)
+	errs = append(errs, pe.listener.Close())
+	if pe.many != nil { // nothing sets it once s is closed
+		errs = append(errs, pe.many.stop(func(s *Socket) error { return s.end(endSession, false) }))
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Socket) registeredAs() (PoolHandle, PEID) {
