@@ -78,6 +78,8 @@ func (d *Dialer) connect(ctx context.Context, pool PoolHandle, prefer []PEID) (*
 
 // DialContext has the signature that net/http and others want: network is ignored, and
 // the address's host (or all of it, if it has no port) is the pool handle.
+// Protocols that keep state of their own on each connection, and open another one when it ends, want
+// FailoverNone: HTTP, gRPC and most of the rest.
 func (d *Dialer) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	pool := address
 	if host, _, err := net.SplitHostPort(address); err == nil {
