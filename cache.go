@@ -251,7 +251,7 @@ func (p *knownPool) enter(elements []*knownElement) {
 	for _, known := range elements {
 		el, _, err := p.space.Put(p.handle, &known.PoolElement, handlespace.Synchronized)
 		if err != nil {
-			continue // of a pool before it was made anew, or by a policy that we do not have
+			continue // of a pool before it was made anew
 		}
 		el.Value = known
 	}

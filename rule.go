@@ -25,10 +25,10 @@ func validateRules(rules map[uint32]Rule) error {
 	for number, rule := range rules {
 		t := protocol.PolicyType(number)
 		if _, known := t.Fields(); known || t == 0 {
-			return fmt.Errorf("Rules: policy type 0x%08x is %v, and not one's own", number, t)
+			return fmt.Errorf("rules: policy type 0x%08x is %v, and not one's own", number, t)
 		}
 		if rule == nil {
-			return fmt.Errorf("Rules: the one for %v is nil", t)
+			return fmt.Errorf("rules: the one for %v is nil", t)
 		}
 	}
 	return nil
