@@ -43,6 +43,7 @@ type assoc struct {
 	conn          net.Conn
 	opts          transport.Options
 	local, remote protocol.TransportAddr
+	resumes       bool // a Send may write: what it leaves, the flusher goes on with
 	goroutines    sync.WaitGroup
 
 	// mu guards all that follows. It is never held during I/O.
@@ -84,12 +85,15 @@ type assoc struct {
 var _ transport.Assoc = (*assoc)(nil)
 
 // newAssoc starts an association on conn, where INIT has been exchanged.
-func newAssoc(conn net.Conn, opts transport.Options) *assoc {
+func newAssoc(conn net.Conn, opts transport.Options) *assoc { return startAssoc(conn, opts, true) }
+
+func startAssoc(conn net.Conn, opts transport.Options, resumes bool) *assoc {
 	a := &assoc{
-		conn:   conn,
-		opts:   opts.WithDefaults(),
-		local:  transportAddr(conn.LocalAddr()),
-		remote: transportAddr(conn.RemoteAddr()),
+		conn:    conn,
+		opts:    opts.WithDefaults(),
+		local:   transportAddr(conn.LocalAddr()),
+		remote:  transportAddr(conn.RemoteAddr()),
+		resumes: resumes,
 	}
 	a.readable.L, a.writable.L = &a.mu, &a.mu
 	a.goroutines.Go(a.read)

@@ -34,6 +34,10 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 	}
 	a.appendAck()
 	a.appendMessage(b, info)
+	if !a.resumes {
+		a.flushSoon()
+		return nil
+	}
 	if a.writing {
 		return nil
 	}
