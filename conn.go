@@ -27,6 +27,10 @@ type MsgInfo struct {
 	Notification *Notification // it is no message: n is 0
 }
 
+func (i MsgInfo) sendInfo() transport.SendInfo {
+	return transport.SendInfo{PPID: i.PPID, Stream: i.Stream, Unordered: i.Unordered}
+}
+
 // writeSize is the longest message that Write makes of a stream: small enough for each
 // transport to carry it well, and RSPLIB's programs to read it.
 const writeSize = 16 << 10
@@ -97,7 +101,7 @@ func (s *Socket) RecvFullMsg(ctx context.Context, b []byte) (n int, info MsgInfo
 
 // SendMsg sends b as one message, and waits while the buffers are full until ctx ends or
 // the write deadline (rsp_sendmsg). b may be used again when it returns. That it returns does not mean that
-// the pool element has got the message: what was not answered is for OnFailover to send again.
+// the pool element has got the message: what was not answered is for Resend or OnFailover to send again.
 func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
 	if info.Session != 0 {
 		one, err := s.sessionOf(info.Session)
@@ -114,10 +118,13 @@ func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
 		return session.opError("send", err)
 	}
 	return session.sendAll(ctx, "send", b, func(message []byte) error {
+		if session.requests != nil {
+			return session.sendRequest(ctx, message, info)
+		}
 		if err := session.beforeMessage(ctx); err != nil {
 			return err
 		}
-		return session.send(ctx, message, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
+		return session.send(ctx, message, info.sendInfo())
 	})
 }
 
@@ -171,11 +178,14 @@ func (s *Socket) Read(b []byte) (int, error) {
 }
 
 // Write sends b as messages of at most 16 KiB, with PPID 0. No other message goes
-// between them.
+// between them. With Resend, it sends b as one message, a request.
 func (s *Socket) Write(b []byte) (int, error) {
 	session, err := s.activeSession("write")
 	if err != nil {
 		return 0, err
+	}
+	if session.requests != nil {
+		return session.writeRequest(b)
 	}
 	written := 0
 	err = session.sendAll(context.Background(), "write", b, func(rest []byte) error {

@@ -34,6 +34,9 @@ type Dialer struct {
 	// until it returns; it must use the FailoverEvent alone. If it returns an error, the session ends with
 	// that error, unless the new pool element was lost meanwhile: then the next one is tried.
 	OnFailover func(ctx context.Context, f *FailoverEvent) error
+	// Resend, if set, makes the session send again what is not answered, after OnFailover. Not with
+	// FailoverNone.
+	Resend *Resend
 	// FailoverTimeout is how long a session tries to find another pool element before
 	// it gives up. Default: 30 s; negative: for ever.
 	FailoverTimeout time.Duration

@@ -55,13 +55,33 @@
 // [MsgInfo].CookieEcho from [Socket.RecvMsg]). So the state travels with the client, and servers
 // need to share none.
 //
-// What a PE has not answered may be lost with it. [Dialer].OnFailover is called with the
-// new PE before anything else is sent to it: the place to send again what was not answered. A message that
-// the lost PE has received and whose answer is lost is then served twice: number them if that
-// matters.
-//
 // [Dialer].Failover chooses between this, RSPLIB's way (the session reports [ErrFailover]
 // until [Socket.ForceFailover]), and none.
+//
+// # What is delivered
+//
+// As long as a session stays with a PE, each message arrives whole and once, in the order of its stream. When
+// the PE is lost, by itself the session sends nothing twice:
+//
+//   - What [Socket.SendMsg] gave an error for was not sent. What it still waits with goes to the next PE.
+//   - What was sent and is not answered may have been served or not. The lost PE has got the first of those
+//     messages, up to some, and the next PE none of them.
+//   - Of the lost PE's messages those that have arrived are read first; the others, its last ones, are lost.
+//
+// [Dialer].OnFailover is called with the new PE before anything but the cookie is sent to it: the place
+// to send again what was not answered.
+//
+// [Dialer].Resend does that: the session keeps each message that is sent, a request, until it is answered, and
+// sends those that are not to the next PE, in their order, behind the cookie and OnFailover, before anything
+// new. So each request is answered as long as the session lasts, once, and in order by PEs that answer in order. But
+//
+//   - a PE may get a request that others have got: each one that was sent and whose answer had not arrived
+//     when the session left the PE before, [FailoverEvent].Unanswered in number. One that was only too slow, or cut
+//     off, may still be busy with it. And a cookie that came before the answer may tell of the request as served.
+//     Number the requests if serving one twice matters;
+//   - a request with several replies is answered from its first one anew;
+//   - a request that kills its PE goes to the next one too;
+//   - [Socket.Close] gives up what is not answered, and so does a failover that finds no PE in time.
 //
 // # Transports
 //

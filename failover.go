@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -22,6 +23,9 @@ type FailoverEvent struct {
 	HasCookie bool      // it has been shown Cookie
 	Cookie    []byte    // the latest of the lost pool element
 	Unread    int       // messages of the lost pool element that are still to be read
+	// Unanswered is how many requests Resend sends to the new one after the handler. 0 without Resend: what
+	// SendMsg or Write has sent may have been delivered or not, only the protocol's answers tell.
+	Unanswered int
 
 	assoc transport.Assoc
 	err   error // the new one's loss, if the handler met it
@@ -33,7 +37,7 @@ func (f *FailoverEvent) SendMsg(b []byte, info MsgInfo) error {
 	if err := checkMessage(b, info); err != nil {
 		return err
 	}
-	err := f.assoc.Send(b, transport.SendInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered})
+	err := f.assoc.Send(b, info.sendInfo())
 	if isLoss(err) {
 		f.err = err
 	}
@@ -64,8 +68,12 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer, prefer
 	if err := pool.Validate(); err != nil {
 		return &OpError{Op: "connect", Pool: pool, Err: err}
 	}
+	requests, err := newRequests(d)
+	if err != nil {
+		return &OpError{Op: "connect", Pool: pool, Err: err}
+	}
 	session := newSession(s.endpoint)
-	session.dialer, session.pool, session.state, session.prefer = d, pool, failingOver, prefer
+	session.dialer, session.pool, session.state, session.prefer, session.requests = d, pool, failingOver, prefer, requests
 	s.mu.Lock()
 	s.session = session
 	s.mu.Unlock()
@@ -144,6 +152,16 @@ func (s *session) dial(ctx context.Context, el Element) (transport.Assoc, error)
 // then nobody needs the report.
 func (s *session) reportFailure(id PEID) { _ = s.endpoint.ReportFailure(s.pool, id) }
 
+// isLoss reports whether an error of Send means that the association has ended.
+func isLoss(err error) bool {
+	for _, end := range []error{transport.ErrAborted, transport.ErrLost, transport.ErrShutdown, net.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
 // failover moves the session to another pool element: state is failingOver, and only this
 // goroutine ends that, but for Close. report tells the registrar that the old one cannot be reached.
 func (s *session) failover(ctx context.Context, report bool, drain time.Duration) error {
@@ -189,7 +207,7 @@ func (s *session) leave(drain time.Duration) PEID {
 	assoc, peer := s.assoc, s.peer
 	s.mu.Unlock()
 	_ = assoc.SetReadDeadline(time.Now().Add(drain))
-	var m message
+	m := message{data: s.takePart()}
 	buf, atBorder := make([]byte, writeSize), s.rest == noRest
 	for {
 		n, info, err := assoc.Recv(buf)
@@ -212,6 +230,7 @@ func (s *session) leave(drain time.Duration) PEID {
 			m.data = append(m.data, buf[:n]...)
 			if info.EOR {
 				m.info = MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: true, PE: peer}
+				s.handleAnswer(m.data, m.info)
 				s.mu.Lock()
 				s.unread = append(s.unread, m)
 				s.notify()
@@ -255,7 +274,7 @@ func (s *session) moveOn(ctx context.Context, old PEID, failed map[PEID]bool) er
 	echo, hasCookie := s.control.AppendCookieEcho(nil)
 	f := &FailoverEvent{
 		Pool: s.pool, Lost: old, Cause: s.err, LostAt: s.lostAt, PE: pe,
-		HasCookie: hasCookie, Cookie: s.control.Cookie(), Unread: len(s.unread), assoc: assoc,
+		HasCookie: hasCookie, Cookie: s.control.Cookie(), Unread: len(s.unread), Unanswered: s.requests.unanswered(), assoc: assoc,
 	}
 	s.mu.Unlock()
 	if hasCookie {
@@ -310,8 +329,11 @@ func (s *session) completeFailover(f *FailoverEvent) error {
 		return err
 	}
 	s.publish(EventFailoverComplete, f.PE, nil)
+	if f.Unanswered > 0 {
+		s.endpoint.goFailover(func() { s.resend(f.assoc) })
+	}
 	s.endpoint.log.Info("session failed over", "pool", s.pool, "from", f.Lost, "to", f.PE,
-		"cookie", f.HasCookie, "after", time.Since(f.LostAt))
+		"cookie", f.HasCookie, "resent", f.Unanswered, "after", time.Since(f.LostAt))
 	return nil
 }
 

@@ -16,8 +16,13 @@ func TestNetConn(t *testing.T) {
 	}
 }
 
-// connPipe makes the two ends of a session: that of the PU, and the accepted one.
+// connPipe makes the two ends of a session: that of the PU, and the accepted one. nettest wants
+// io.EOF when the other end closes: no failover.
 func connPipe(network rsp.Network) nettest.MakePipe {
+	return connPipeBy(network, rsp.Dialer{Failover: rsp.FailoverNone})
+}
+
+func connPipeBy(network rsp.Network, d rsp.Dialer) nettest.MakePipe {
 	return func() (pu, pe net.Conn, stop func(), err error) {
 		registrar, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: "127.0.0.1:0", Network: network})
 		if err != nil {
@@ -44,8 +49,8 @@ func connPipe(network rsp.Network) nettest.MakePipe {
 			c, _ := listener.Accept()
 			accepted <- c
 		}()
-		// nettest wants io.EOF when the other end closes: no failover.
-		session, err := (&rsp.Dialer{Endpoint: e, Failover: rsp.FailoverNone}).Connect(ctx(), "TestPool")
+		d.Endpoint = e
+		session, err := d.Connect(ctx(), "TestPool")
 		if err != nil {
 			stop()
 			return nil, nil, nil, err

@@ -75,6 +75,9 @@ type testPE struct {
 	got    chan string // messages, cookie echoes as "cookie ..."
 	cookie string      // given after each message, unless empty
 	silent bool        // does not echo
+	deaf   bool        // does not even read
+	// replies, unless nil, are what its messages are answered with, in turn; then it is silent.
+	replies []string
 }
 
 func (s *scope) pe(name string, id rsp.PEID, set func(*testPE)) *testPE {
@@ -103,8 +106,11 @@ func (pe *testPE) serve() {
 }
 
 func (pe *testPE) echo(session *rsp.Socket) {
+	if pe.deaf {
+		return
+	}
 	defer session.Close()
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, 1<<20)
 	for {
 		n, info, err := session.RecvFullMsg(context.Background(), buf)
 		if err != nil {
@@ -115,10 +121,14 @@ func (pe *testPE) echo(session *rsp.Socket) {
 			continue
 		}
 		pe.got <- string(buf[:n])
-		if pe.silent {
+		reply := buf[:n]
+		switch {
+		case pe.silent, pe.replies != nil && len(pe.replies) == 0:
 			continue
+		case pe.replies != nil:
+			reply, pe.replies = []byte(pe.replies[0]), pe.replies[1:]
 		}
-		if session.SendMsg(context.Background(), buf[:n], rsp.MsgInfo{PPID: info.PPID, Stream: info.Stream}) != nil {
+		if session.SendMsg(context.Background(), reply, rsp.MsgInfo{PPID: info.PPID, Stream: info.Stream}) != nil {
 			return
 		}
 		if pe.cookie != "" && session.SendCookie(context.Background(), []byte(pe.cookie)) != nil {

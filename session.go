@@ -58,6 +58,7 @@ type session struct {
 	rest      rest   // of the message that was read last; guarded by reading
 	writing   semaphore
 	keeper    atomic.Pointer[cookieKeeper] // nil without a CookiePlan
+	requests  *requests                    // nil without Resend
 
 	mu      sync.Mutex
 	state   sessionState
@@ -170,6 +171,7 @@ func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
 		return s.err
 	}
 	s.state, s.err, s.assoc, s.peer = up, nil, assoc, peer
+	s.becomeResending()
 	s.applyDeadlines()
 	s.notify()
 	return nil
@@ -202,14 +204,14 @@ func (s *session) ready(ctx context.Context, deadline *time.Time) (transport.Ass
 		case ended:
 			return nil, s.err
 		}
-		if err := s.wait(ctx, *deadline); err != nil {
+		if err := s.wait(ctx, *deadline, nil); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// wait waits until the session changes; s.mu is held, and released meanwhile.
-func (s *session) wait(ctx context.Context, deadline time.Time) error {
+// wait waits until the session changes, or for also; s.mu is held, and released meanwhile.
+func (s *session) wait(ctx context.Context, deadline time.Time, also <-chan struct{}) error {
 	changed := s.changed
 	s.mu.Unlock()
 	defer s.mu.Lock()
@@ -221,6 +223,8 @@ func (s *session) wait(ctx context.Context, deadline time.Time) error {
 	}
 	select {
 	case <-changed:
+		return nil
+	case <-also:
 		return nil
 	case <-expired:
 		return os.ErrDeadlineExceeded
@@ -254,11 +258,9 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 		case err == nil && info.PPID == protocol.PPIDASAP:
 			s.handleControl(b[:n], info.EOR)
 		case err == nil:
-			s.rest = restToCome
-			if info.EOR {
-				s.rest = noRest
+			if info, inBuffer := s.handleData(b[:n], info); inBuffer {
+				return n, info, nil
 			}
-			return n, MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: info.EOR, PE: s.peerPE()}, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			if ctx.Err() != nil {
 				return 0, MsgInfo{}, ctx.Err()
@@ -299,7 +301,7 @@ func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
 // waitUnread is wait for the one who holds reading, and releases that too meanwhile.
 func (s *session) waitUnread(ctx context.Context) error {
 	s.reading.release()
-	err := s.wait(ctx, s.readDeadline)
+	err := s.wait(ctx, s.readDeadline, nil)
 	s.mu.Unlock()
 	s.reading <- struct{}{} // a failover holds it but for a moment
 	s.mu.Lock()
@@ -389,16 +391,6 @@ func (s *session) send(ctx context.Context, b []byte, info transport.SendInfo) e
 	}
 }
 
-// isLoss reports whether an error of Send means that the association has ended.
-func isLoss(err error) bool {
-	for _, end := range []error{transport.ErrAborted, transport.ErrLost, transport.ErrShutdown, net.ErrClosed} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
-}
-
 // begin makes the end of ctx interrupt a call that is one of *slot. done must be called
 // when the call returns.
 func (s *session) begin(ctx context.Context, slot **call) (done func()) {
@@ -440,6 +432,9 @@ func (s *session) applyDeadlines() {
 	}
 	if s.writeCall != nil && s.writeCall.interrupted {
 		write = pastDeadline
+	}
+	if s.requests.isResending() {
+		write = time.Time{} // it is no call of the user's
 	}
 	_ = s.assoc.SetReadDeadline(read)
 	_ = s.assoc.SetWriteDeadline(write)
