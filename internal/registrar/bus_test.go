@@ -426,6 +426,8 @@ func (t tellText) String() string {
 		return fmt.Sprintf("home registrar is lost: %v", ev.Err)
 	case asap.Registered:
 		return "is registered"
+	case asap.Updated:
+		return "is registered with what is new"
 	case asap.Rejected:
 		return fmt.Sprintf("is rejected: %v", ev.Err)
 	case asap.Deregistered:
