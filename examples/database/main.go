@@ -10,8 +10,9 @@
 //	pgx:       config.DialFunc = dialer.DialContext, and a config.LookupFunc that returns the host as it is
 //	mysql:     mysql.RegisterDialContext("rsp", ...), then "user@rsp(DataPool)/db"
 //
-// if what they reach is a pool element: a program that listens by package rsp, such as a proxy beside the
-// database.
+// if what they reach listens by package rsp, such as a proxy beside the database. A database that has none becomes
+// a pool element in basic mode: rsp.Endpoint.RegisterElement on its machine; the client's dialer is then net.Dial
+// to what Resolve gives.
 package main
 
 import (
