@@ -54,7 +54,11 @@ func TestOutcome(t *testing.T) {
 				t.Fatal(err)
 			}
 			tmp := t.TempDir()
-			cmd := exec.Command(binary, "-test.v", "-test.run=^TestHelper$", "-test.timeout=8s", "-lab.outcome="+test.outcome)
+			timeout := "1m" // a busy machine takes its time to start a guest
+			if test.outcome == "hang" {
+				timeout = "8s"
+			}
+			cmd := exec.Command(binary, "-test.v", "-test.run=^TestHelper$", "-test.timeout="+timeout, "-lab.outcome="+test.outcome)
 			cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 			out, err := cmd.CombinedOutput()
 			if !strings.Contains(string(out), test.want) || (err != nil) != test.fails {
