@@ -82,6 +82,12 @@ func (h *Host) Delay(tb testing.TB, k int, by time.Duration) {
 	run(tb, "tc", "-n %s qdisc add dev %s root netem delay %dms", h.Name, device(k), by.Milliseconds())
 }
 
+// Lose makes network k lose that part of all that the host sends, in percent.
+func (h *Host) Lose(tb testing.TB, k int, percent float64) {
+	tb.Helper()
+	run(tb, "tc", "-n %s qdisc add dev %s root netem loss %g%%", h.Name, device(k), percent)
+}
+
 // Cut makes network k lose all that the host sends and should receive, without
 // a sign at either end, until Heal.
 func (h *Host) Cut(tb testing.TB, k int) {

@@ -51,8 +51,12 @@ type end struct {
 
 	views  []pathView // of assoc.paths
 	lostAt time.Time  // when the peer's silence has been too long
-	lost   bool       // it has been: e is over, and the peer may not know
-	timer  *time.Timer
+
+	suspected bool      // NoticeSuspect was told
+	turnAt    time.Time // when that changes
+
+	lost  bool // it has been: e is over, and the peer may not know
+	timer *time.Timer
 }
 
 // newAssoc makes an association between who dials and who accepts at to. The caller

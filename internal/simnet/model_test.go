@@ -18,6 +18,8 @@ import (
 const (
 	pathDown = transport.NoticePathDown
 	pathUp   = transport.NoticePathUp
+	suspect  = transport.NoticeSuspect
+	answers  = transport.NoticeAnswers
 )
 
 // timing is what the times below come from.
@@ -31,6 +33,9 @@ var timing = transport.Options{
 }
 
 const (
+	suspectIdle    = 2200 * time.Millisecond // a heartbeat: 0.2 + 2
+	suspectPending = 200 * time.Millisecond
+
 	downIdle    = 7400 * time.Millisecond // 3 heartbeats: 0.2 + 0.4 + 0.8 + 3*2
 	downPending = 1400 * time.Millisecond // 0.2 + 0.4 + 0.8
 	lostIdle    = 15 * time.Second        // 5 heartbeats: 0.2 + 0.4 + 0.8 + 1.6 + 2 + 5*2
@@ -148,9 +153,9 @@ func TestCutIdle(t *testing.T) {
 		w.cut(0, 1)
 		got := make(chan []event)
 		for _, end := range []transport.Assoc{w.a, w.b} {
-			go func() { got <- []event{w.recv(end), w.recv(end), w.recv(end)} }()
+			go func() { got <- []event{w.recv(end), w.recv(end), w.recv(end), w.recv(end)} }()
 		}
-		want := []event{{notice: pathDown, at: downIdle}, {notice: pathDown, at: downIdle}, {err: transport.ErrLost, at: lostIdle}}
+		want := []event{{notice: suspect, at: suspectIdle}, {notice: pathDown, at: downIdle}, {notice: pathDown, at: downIdle}, {err: transport.ErrLost, at: lostIdle}}
 		for range 2 {
 			if got := <-got; !slices.Equal(got, want) {
 				w.Errorf("received %+v, want %+v", got, want)
@@ -170,6 +175,7 @@ func TestCutPending(t *testing.T) {
 		w.cut(0, 1)
 		w.pass(time.Hour)
 		w.send(w.a, "into the cut", 0)
+		w.want(w.a, event{notice: suspect, at: time.Hour + suspectPending})
 		w.want(w.a, event{notice: pathDown, at: time.Hour + downPending})
 		w.want(w.a, event{err: transport.ErrLost, at: time.Hour + lostPending})
 		w.b.SetReadDeadline(w.start.Add(2 * time.Hour))
@@ -188,6 +194,7 @@ func TestLostOnOneSide(t *testing.T) {
 		for w.recv(w.a).err == nil { // its paths go down first
 		}
 		w.want(w.a, event{err: transport.ErrLost, at: lostPending})
+		w.want(w.b, event{notice: suspect, at: lostPending})
 		for range 2 {
 			w.want(w.b, event{notice: pathDown, at: downIdle})
 		}
@@ -222,9 +229,13 @@ func TestHeal(t *testing.T) {
 		w.pass(time.Second)
 		w.heal(1)
 		const arrival = 1200 * time.Millisecond
+		w.want(w.b, event{notice: suspect, at: time.Second})
 		w.want(w.b, event{text: "one", at: arrival})
 		w.want(w.b, event{text: "two", at: arrival})
+		w.want(w.b, event{notice: answers, at: arrival})
+		w.want(w.a, event{notice: suspect, at: arrival})
 		w.want(w.a, event{text: "back", at: arrival})
+		w.want(w.a, event{notice: answers, at: arrival})
 		w.heal(0)
 		w.a.SetReadDeadline(w.start.Add(time.Hour))
 		w.want(w.a, event{err: os.ErrDeadlineExceeded, at: time.Hour})
@@ -282,15 +293,42 @@ func TestShutdownIntoCut(t *testing.T) {
 	})
 }
 
-// A path that is healed before it counts as down gives no notice.
+// "With no path left, NoticeSuspect comes when the first heartbeat or message is unanswered, and
+// NoticeAnswers an RTO and a round trip after a path is healed." As long as one path is left there is none.
+func TestSuspicion(t *testing.T) {
+	const latency = 10 * time.Millisecond
+	inWorld(t, simnet.Config{Latency: latency}, timing, func(w *world) {
+		w.cut(0)
+		w.send(w.a, "over the other", 0)
+		w.want(w.b, event{text: "over the other", at: suspectPending + latency})
+		w.pass(time.Second)
+		w.heal(0)
+		w.cut(0, 1)
+		w.want(w.a, event{notice: suspect, at: time.Second + suspectIdle})
+		w.heal(1)
+		w.want(w.a, event{notice: answers, at: time.Second + suspectIdle + timing.RTOMin + 2*latency})
+		w.cut(1)
+		w.send(w.a, "into the cut", 0)
+		w.want(w.a, event{notice: suspect, at: time.Second + suspectIdle + timing.RTOMin + 2*latency + suspectPending})
+	})
+}
+
+// A path that is healed before it counts as down gives no notice of it, nor does a cut shorter than a
+// heartbeat.
 func TestShortCut(t *testing.T) {
 	inWorld(t, simnet.Config{}, timing, func(w *world) {
 		w.cut(0, 1)
-		w.pass(downIdle - time.Nanosecond)
+		w.pass(suspectIdle - time.Nanosecond)
 		w.heal(0, 1)
 		w.pass(time.Minute)
+		w.cut(0, 1)
+		w.pass(time.Minute + downIdle - time.Nanosecond)
+		w.heal(0, 1)
+		w.pass(2 * time.Minute)
 		w.send(w.a, "still here", 0)
-		w.want(w.b, event{text: "still here", at: time.Minute})
+		w.want(w.b, event{notice: suspect, at: 2 * time.Minute})
+		w.want(w.b, event{notice: answers, at: 2 * time.Minute})
+		w.want(w.b, event{text: "still here", at: 2 * time.Minute})
 	})
 }
 
@@ -318,6 +356,7 @@ func TestKill(t *testing.T) {
 		w.send(a, "hello again", 0)
 		w.want(w.accept(ln), event{text: "hello again"})
 
+		w.want(w.a, event{notice: suspect, at: suspectIdle})
 		w.want(w.a, event{notice: pathDown, at: downIdle})
 		w.want(w.a, event{notice: pathDown, at: downIdle})
 		w.want(w.a, event{err: transport.ErrLost, at: lostIdle})

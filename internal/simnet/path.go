@@ -60,9 +60,15 @@ func (a *association) setPaths(works func(link) bool) {
 	for _, e := range a.ends {
 		switch after := a.working(); {
 		case before && !after:
-			e.lostAt = e.probed(now, e.opts.AssocMaxRetrans)
+			e.lostAt, e.turnAt = e.probed(now, e.opts.AssocMaxRetrans), time.Time{}
+			if !e.suspected {
+				e.turnAt = e.probed(now, 0)
+			}
 		case !before && after:
-			e.lostAt = time.Time{}
+			e.lostAt, e.turnAt = time.Time{}, time.Time{}
+			if e.suspected && !e.peer.lost {
+				e.turnAt = now.Add(e.opts.RTOMin + 2*a.net.config.Latency)
+			}
 			e.flight.delay(now.Add(a.net.config.Latency + e.opts.RTOMin))
 			if e.opts.HeartbeatInterval > 0 {
 				e.answerStray(now.Add(e.opts.HeartbeatInterval))
@@ -143,6 +149,9 @@ func (e *end) transmit(m message) {
 	e.peer.flight.insert(m)
 	if !e.assoc.working() && e.recvErr == nil {
 		e.lostAt = earlier(e.lostAt, e.timedOut(now, e.opts.AssocMaxRetrans))
+		if !e.suspected {
+			e.turnAt = earlier(e.turnAt, e.timedOut(now, 0))
+		}
 		e.schedule()
 	}
 	e.peer.schedule()
@@ -177,7 +186,7 @@ func (e *end) schedule() {
 	if e.recvErr != nil {
 		return
 	}
-	next := e.lostAt
+	next := earlier(e.lostAt, e.turnAt)
 	for i := range e.views {
 		next = earlier(next, e.views[i].noticeAt)
 	}
@@ -212,6 +221,9 @@ func (e *end) advance() {
 			e.noticePath(i)
 		}
 	}
+	if due(e.turnAt) {
+		e.turn()
+	}
 	if due(e.lostAt) {
 		e.lost = true
 		e.peer.dropFlight()
@@ -230,6 +242,20 @@ func (e *end) noticePath(i int) {
 	if v.down {
 		notice = transport.NoticePathDown
 	}
-	e.inbox.push(message{notice: notice})
+	e.tell(notice)
+}
+
+// turn tells that the peer is suspected, or no longer.
+func (e *end) turn() {
+	e.suspected, e.turnAt = !e.suspected, time.Time{}
+	notice := transport.NoticeAnswers
+	if e.suspected {
+		notice = transport.NoticeSuspect
+	}
+	e.tell(notice)
+}
+
+func (e *end) tell(n transport.Notice) {
+	e.inbox.push(message{notice: n})
 	e.readable.Signal()
 }

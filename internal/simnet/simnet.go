@@ -23,6 +23,8 @@
 //     unanswered ones comes NoticePathDown, after AssocMaxRetrans + 1 on all paths ErrLost.
 //     While messages wait, their RTOs count and no HeartbeatInterval. A healed path is
 //     noticed after one HeartbeatInterval. Losses do not touch heartbeats and handshakes.
+//   - With no path left, NoticeSuspect comes when the first heartbeat or message is unanswered, and
+//     NoticeAnswers an RTO and a round trip after a path is healed.
 //   - An end whose peer has been lost hears so, by an abort, as soon as a message or a heartbeat
 //     of its own gets through.
 //   - An association is up for its acceptor after 3 and for its dialer after 4 latencies

@@ -133,10 +133,15 @@ const (
 	NoticePathUp
 	// NoticeSendFailed: a message that was sent has not reached the peer.
 	NoticeSendFailed
+	// NoticeSuspect: the peer misses answers, on every path: the association may soon be lost.
+	NoticeSuspect
+	// NoticeAnswers: the peer has answered after NoticeSuspect, before or behind the message that
+	// shows it.
+	NoticeAnswers
 )
 
 func (n Notice) String() string {
-	return [...]string{"none", "path down", "path up", "send failed"}[n]
+	return [...]string{"none", "path down", "path up", "send failed", "suspect", "answers"}[n]
 }
 
 // Errors of associations, beside those of package net, os, io and context.
@@ -154,20 +159,20 @@ var (
 	ErrUnsupported = errors.New("transport not supported here")
 )
 
-// Options tunes associations. The zero value of each field means its default; a
-// field that a transport has no use for is ignored by it.
+// Options tunes associations. The zero value of each field means its default, which is for
+// peers in a local network; a field that a transport has no use for is ignored by it.
 type Options struct {
 	// RTOInitial, RTOMin and RTOMax bound the retransmission timeout (RFC 4960
-	// section 15): 500 ms, 200 ms, 1 s. SCTP only.
+	// section 15): 30 ms each, or as near to that as the others of them allow. SCTP only.
 	RTOInitial, RTOMin, RTOMax time.Duration
-	// HeartbeatInterval is the idle time after which a path is probed: 1 s;
-	// negative: never.
+	// HeartbeatInterval is the idle time after which a path is probed: 50 ms; negative: never.
+	// Linux probes by SCTP every 200 ms at most.
 	HeartbeatInterval time.Duration
 	// PathMaxRetrans is how many probes or retransmissions of a path may go
-	// unanswered before it counts as down: 2.
+	// unanswered before it counts as down: 4.
 	PathMaxRetrans int
 	// AssocMaxRetrans is the same for the whole association, which is then lost:
-	// 3. The TCP mapping loses an association after as many heartbeat intervals without an answer.
+	// 4. The TCP mapping loses an association after as many heartbeat intervals without an answer.
 	AssocMaxRetrans int
 	// Buffer is the size of the send and of the receive buffer in bytes: 1 MiB.
 	Buffer int
@@ -175,15 +180,29 @@ type Options struct {
 	Streams uint16
 }
 
+// defaults are for a local network: docs/timers.md says what follows from them.
+var defaults = Options{
+	RTOInitial: 30 * time.Millisecond, RTOMin: 30 * time.Millisecond, RTOMax: 30 * time.Millisecond,
+	HeartbeatInterval: 50 * time.Millisecond,
+	PathMaxRetrans:    4,
+	AssocMaxRetrans:   4,
+	Buffer:            1 << 20,
+	Streams:           10,
+}
+
 // WithDefaults returns o with its zero fields filled.
-func (o Options) WithDefaults() Options {
-	o.RTOInitial = cmp.Or(o.RTOInitial, 500*time.Millisecond)
-	o.RTOMin = cmp.Or(o.RTOMin, 200*time.Millisecond)
-	o.RTOMax = cmp.Or(o.RTOMax, time.Second)
-	o.HeartbeatInterval = cmp.Or(o.HeartbeatInterval, time.Second)
-	o.PathMaxRetrans = cmp.Or(o.PathMaxRetrans, 2)
-	o.AssocMaxRetrans = cmp.Or(o.AssocMaxRetrans, 3)
-	o.Buffer = cmp.Or(o.Buffer, 1<<20)
-	o.Streams = cmp.Or(o.Streams, 10)
+func (o Options) WithDefaults() Options { return o.Or(defaults) }
+
+// Or returns o with its zero fields filled from d, those of the retransmission timeout so that
+// minimum, initial value and maximum keep their order.
+func (o Options) Or(d Options) Options {
+	o.RTOMin = cmp.Or(o.RTOMin, min(d.RTOMin, cmp.Or(o.RTOInitial, d.RTOMin), cmp.Or(o.RTOMax, d.RTOMin)))
+	o.RTOMax = cmp.Or(o.RTOMax, max(d.RTOMax, o.RTOInitial, o.RTOMin))
+	o.RTOInitial = cmp.Or(o.RTOInitial, min(max(d.RTOInitial, o.RTOMin), o.RTOMax))
+	o.HeartbeatInterval = cmp.Or(o.HeartbeatInterval, d.HeartbeatInterval)
+	o.PathMaxRetrans = cmp.Or(o.PathMaxRetrans, d.PathMaxRetrans)
+	o.AssocMaxRetrans = cmp.Or(o.AssocMaxRetrans, d.AssocMaxRetrans)
+	o.Buffer = cmp.Or(o.Buffer, d.Buffer)
+	o.Streams = cmp.Or(o.Streams, d.Streams)
 	return o
 }

@@ -131,9 +131,12 @@ func getAddrs(fd, option, assoc int) (protocol.TransportAddr, error) {
 	return addrs, nil
 }
 
+// theAssoc stands for the one association of a one-to-one socket, as any id but 0 does; 0 is the
+// socket itself.
+const theAssoc = 1
+
 // assocAddrs lists the addresses that the association of a socket uses.
 func assocAddrs(fd int) (local, remote protocol.TransportAddr, err error) {
-	const theAssoc = 1 // any but 0 means the one association of a one-to-one socket
 	if local, err = getAddrs(fd, optLocalAddrs, theAssoc); err != nil {
 		return local, remote, err
 	}

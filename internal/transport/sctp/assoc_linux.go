@@ -26,7 +26,9 @@ type assoc struct {
 	conn          syscall.RawConn
 	local, remote protocol.TransportAddr
 	maxMessage    int
+	opts          transport.Options
 	end           end
+	suspicion     suspicion
 
 	// in belongs to the goroutine in Recv. sending guards out; like the poller's own
 	// lock of writers, it is held while Send waits.
@@ -40,8 +42,8 @@ type assoc struct {
 var _ transport.Assoc = (*assoc)(nil)
 
 // newAssoc takes over the socket of an association that is up.
-func newAssoc(s *socket) (*assoc, error) {
-	a := &assoc{file: s.file, conn: s.conn}
+func newAssoc(s *socket, opts transport.Options) (*assoc, error) {
+	a := &assoc{file: s.file, conn: s.conn, opts: opts.WithDefaults()}
 	err := s.control(func(fd int) (err error) {
 		if a.local, a.remote, err = assocAddrs(fd); err != nil {
 			return err
@@ -97,7 +99,11 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		return 0, transport.RecvInfo{}, io.ErrShortBuffer
 	}
 	for {
-		if err := a.end.recvErr(); err != nil {
+		err := a.end.recvErr()
+		if notice := a.suspicion.next(); notice != transport.NoticeNone && err != net.ErrClosed {
+			return 0, transport.RecvInfo{Notice: notice}, nil
+		}
+		if err != nil {
 			return 0, transport.RecvInfo{}, err
 		}
 		buf := b
@@ -105,7 +111,7 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 			buf = make([]byte, restSize)
 		}
 		a.in.prepare(buf)
-		err := a.conn.Read(a.tryRecv)
+		err = a.conn.Read(a.tryRecv)
 		a.in.release()
 		switch {
 		case err != nil: // the deadline, or Close or Abort here
@@ -123,7 +129,11 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		case a.in.isEOF():
 			a.end.drain()
 		default:
-			return a.in.n, a.in.info(), nil
+			info := a.in.info()
+			if info.EOR {
+				a.suspicion.received()
+			}
+			return a.in.n, info, nil
 		}
 	}
 }
@@ -140,12 +150,7 @@ func (a *assoc) notified(b []byte) transport.Notice {
 	case sctp.SCTP_SHUTDOWN_EVENT:
 		a.end.shut()
 	case sctp.SCTP_PEER_ADDR_CHANGE:
-		switch n.state {
-		case addrUnreachable:
-			return transport.NoticePathDown
-		case addrAvailable:
-			return transport.NoticePathUp
-		}
+		a.pathChanged(n)
 	case sctp.SCTP_SEND_FAILED:
 		// One comes for each fragment of the message.
 		if n.state&lastFragment != 0 {
@@ -228,7 +233,11 @@ func (a *assoc) Close() error {
 	if !a.end.close() {
 		return net.ErrClosed
 	}
-	if err := a.conn.Control(func(fd uintptr) { endGracefully(int(fd)) }); err != nil {
+	end := endGracefully
+	if a.suspicion.abandoned.Load() {
+		end = abortOnClose
+	}
+	if err := a.conn.Control(func(fd uintptr) { end(int(fd)) }); err != nil {
 		return err
 	}
 	return a.file.Close()

@@ -46,7 +46,7 @@ func FromConn(conn syscall.Conn, opts transport.Options) (transport.Assoc, error
 		unix.Close(fd)
 		return nil, err
 	}
-	a, err := newAssoc(s)
+	a, err := newAssoc(s, opts)
 	if err != nil {
 		s.close()
 		return nil, err

@@ -31,6 +31,8 @@ func TestKernel(t *testing.T) {
 		t.Run("RTT", testRTT)
 		t.Run("PathFailure", testPathFailure)
 		t.Run("DeadPeer", testDeadPeer)
+		t.Run("Suspicion", testSuspicion)
+		t.Run("SuspicionOfPaths", testSuspicionOfPaths)
 		t.Run("LateReader", testLateReader)
 		t.Run("Refused", testRefused)
 		t.Run("BlackHole", testBlackHole)
@@ -45,7 +47,7 @@ var quick = transport.Options{
 	HeartbeatInterval: 100 * time.Millisecond, PathMaxRetrans: 2, AssocMaxRetrans: 4,
 }
 
-func listenAt(t *testing.T, h *lab.Host, port uint16, opts transport.Options) transport.Listener {
+func listenAt(t testing.TB, h *lab.Host, port uint16, opts transport.Options) transport.Listener {
 	t.Helper()
 	n := newTestNetwork(t)
 	var ln transport.Listener
@@ -59,7 +61,7 @@ func listenAt(t *testing.T, h *lab.Host, port uint16, opts transport.Options) tr
 }
 
 // pair is an association from the host client to the host server.
-func pair(t *testing.T, client, server *lab.Host, opts transport.Options) (dialed, accepted transport.Assoc) {
+func pair(t testing.TB, client, server *lab.Host, opts transport.Options) (dialed, accepted transport.Assoc) {
 	t.Helper()
 	ln := listenAt(t, server, 0, opts)
 	n := newTestNetwork(t)
@@ -78,7 +80,7 @@ func dialFrom(ctx context.Context, t *testing.T, h *lab.Host, ln transport.Liste
 	return a, err
 }
 
-func acceptFrom(t *testing.T, ln transport.Listener) transport.Assoc {
+func acceptFrom(t testing.TB, ln transport.Listener) transport.Assoc {
 	t.Helper()
 	a, err := ln.Accept(t.Context())
 	if err != nil {
@@ -88,7 +90,7 @@ func acceptFrom(t *testing.T, ln transport.Listener) transport.Assoc {
 }
 
 // owned ends a with the test; calls that wait for more than 20 s fail.
-func owned(t *testing.T, a transport.Assoc) transport.Assoc {
+func owned(t testing.TB, a transport.Assoc) transport.Assoc {
 	a.SetDeadline(time.Now().Add(20 * time.Second))
 	t.Cleanup(func() { a.Abort() })
 	return a
@@ -370,8 +372,9 @@ func testBlackHole(t *testing.T) {
 // who has the old association, that one is gone.
 func testRestart(t *testing.T) {
 	hosts := lab.Hosts(t, 2, 1)
-	ln := listenAt(t, hosts[0], 3863, transport.Options{})
-	peer := listenAt(t, hosts[1], 3863, transport.Options{})
+	slow := transport.Options{RTOMin: 5 * time.Second, HeartbeatInterval: -1} // the cut goes unnoticed
+	ln := listenAt(t, hosts[0], 3863, slow)
+	peer := listenAt(t, hosts[1], 3863, slow)
 	first, err := dialFrom(t.Context(), t, hosts[1], peer, ln.LocalAddr())
 	if err != nil {
 		t.Fatal(err)

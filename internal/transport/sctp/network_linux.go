@@ -48,15 +48,15 @@ func (network) Dial(ctx context.Context, remote protocol.TransportAddr, opts tra
 	if err != nil {
 		return nil, dialErr(remote, err)
 	}
-	return dial(ctx, s, remote)
+	return dial(ctx, s, remote, opts)
 }
 
 // dial connects a socket, which it closes if that fails.
-func dial(ctx context.Context, s *socket, remote protocol.TransportAddr) (transport.Assoc, error) {
+func dial(ctx context.Context, s *socket, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
 	err := s.connect(ctx, remote)
 	if err == nil {
 		var a *assoc
-		if a, err = newAssoc(s); err == nil {
+		if a, err = newAssoc(s, opts); err == nil {
 			return a, nil
 		}
 	}
@@ -152,7 +152,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Assoc, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := newAssoc(s)
+		a, err := newAssoc(s, l.opts)
 		if err == nil {
 			return a, nil
 		}
@@ -185,7 +185,7 @@ func (l *listener) Dial(ctx context.Context, remote protocol.TransportAddr) (tra
 	if err != nil {
 		return nil, dialErr(remote, err)
 	}
-	return dial(ctx, s, remote)
+	return dial(ctx, s, remote, l.opts)
 }
 
 // sibling is a socket bound to the listener's port.

@@ -16,6 +16,7 @@ const (
 
 	addrAvailable   = 0
 	addrUnreachable = 1
+	addrPF          = 6 // potentially failed (RFC 7829 section 7.1)
 
 	lastFragment = 1
 )
@@ -29,7 +30,11 @@ type notification struct {
 	kind  sctp.SCTPNotificationType
 	state uint16 // of ASSOC_CHANGE and PEER_ADDR_CHANGE; of SEND_FAILED the fragment's flags
 	cause uint16 // of ASSOC_CHANGE: the error cause that an ABORT gives, 0 if none
+	path  path   // of PEER_ADDR_CHANGE
 }
+
+// path is the peer's address as the kernel gives it: struct sockaddr_in or sockaddr_in6.
+type path [28]byte
 
 // parseNotification reads the fixed part of a notification. One that is too short is of
 // kind 0.
@@ -45,6 +50,7 @@ func parseNotification(b []byte) notification {
 		n.cause = binary.BigEndian.Uint16(b[10:]) // Linux leaves it as it came
 	case n.kind == sctp.SCTP_PEER_ADDR_CHANGE && len(b) >= 148:
 		n.state = uint16(binary.NativeEndian.Uint32(b[136:]))
+		n.path = path(b[8:])
 	case n.kind == sctp.SCTP_SEND_FAILED && len(b) >= 48:
 		n.state = binary.NativeEndian.Uint16(b[16:])
 	default:

@@ -30,7 +30,7 @@ func TestParseNotification(t *testing.T) {
 		b    []byte
 		want notification
 	}{
-		{"lost", lost, notification{sctp.SCTP_ASSOC_CHANGE, commLost, 12}},
+		{"lost", lost, notification{kind: sctp.SCTP_ASSOC_CHANGE, state: commLost, cause: 12}},
 		{"cut short", lost[:19], notification{}},
 		{"shutdown", notice(sctp.SCTP_SHUTDOWN_EVENT, 12, nil), notification{kind: sctp.SCTP_SHUTDOWN_EVENT}},
 		{"of no interest", notice(sctp.SCTP_REMOTE_ERROR, 148, nil), notification{}},
@@ -43,7 +43,8 @@ func TestParseNotification(t *testing.T) {
 	}
 	path := notice(sctp.SCTP_PEER_ADDR_CHANGE, notificationSize, nil)
 	binary.NativeEndian.PutUint32(path[136:], addrUnreachable)
-	if got, want := parseNotification(path), (notification{kind: sctp.SCTP_PEER_ADDR_CHANGE, state: addrUnreachable}); got != want {
+	path[8], path[35] = 2, 7
+	if got, want := parseNotification(path), (notification{kind: sctp.SCTP_PEER_ADDR_CHANGE, state: addrUnreachable, path: [28]byte{0: 2, 27: 7}}); got != want {
 		t.Errorf("path down: %+v, want %+v", got, want)
 	}
 }

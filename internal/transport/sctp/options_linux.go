@@ -14,15 +14,23 @@ import (
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// recvRcvInfo is SCTP_RECVRCVINFO (RFC 6458 section 8.1.29), which the sctp
-// package lacks.
-const recvRcvInfo = 32
+// Options that the sctp package lacks.
+const (
+	delayedSack        = 16  // SCTP_DELAYED_SACK (RFC 6458 section 8.1.19)
+	peerAddrThresholds = 31  // SCTP_PEER_ADDR_THLDS (RFC 7829 section 7.2)
+	recvRcvInfo        = 32  // SCTP_RECVRCVINFO (RFC 6458 section 8.1.29)
+	exposePF           = 131 // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE (RFC 7829 section 7.3)
+)
 
 // Flags of SCTP_PEER_ADDR_PARAMS (RFC 6458 section 8.1.12).
 const (
 	heartbeatEnable  = 1
 	heartbeatDisable = 2
+	heartbeatDemand  = 4
 )
+
+// exposeEnable is SCTP_PF_EXPOSE_ENABLE: a path that is potentially failed is told of.
+const exposeEnable = 2
 
 // setOptions prepares a socket that is neither listening nor connecting yet.
 // Accepted sockets inherit all of it.
@@ -46,8 +54,15 @@ func setOptions(fd int, opts transport.Options) error {
 		{sctp.SCTP_RTOINFO, rtoInfo(opts)},
 		{sctp.SCTP_ASSOCINFO, assocInfo(opts)},
 		{sctp.SCTP_PEER_ADDR_PARAMS, peerAddrParams(opts)},
+		{peerAddrThresholds, thresholds(opts)},
+		{delayedSack, sackInfo(opts)},
+		{exposePF, assocValue(exposeEnable)},
 	} {
-		if err := unix.SetsockoptString(fd, unix.IPPROTO_SCTP, option.number, string(option.value)); err != nil {
+		err := unix.SetsockoptString(fd, unix.IPPROTO_SCTP, option.number, string(option.value))
+		if err == unix.ENOPROTOOPT && option.number == exposePF {
+			continue // before Linux 5.5: suspicion comes when the last path is down
+		}
+		if err != nil {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
@@ -61,12 +76,21 @@ var events = []byte{0, 1, 1, 1, 0, 1, 0, 0, 0, 0}
 // The structures of the options follow (RFC 6458 section 8.1, layout of
 // linux/sctp.h). Zero in a field leaves its value as it is.
 
-// initMsg bounds the timeout of an INIT, too: RTOMax does not, and the kernel
-// doubles it eight times.
+const (
+	// maxInitRetrans is Max.Init.Retransmits (RFC 4960 section 15), half of the kernel's: with
+	// RTOInitial of 30 ms a dead peer is given up after 0.93 s.
+	maxInitRetrans = 4
+	// minInitTimeout lets the timeout of an INIT grow beyond RTOMax, so that a peer that is far away
+	// can be reached, but the kernel's minute is too long.
+	minInitTimeout = time.Second
+)
+
+// initMsg bounds the timeout of an INIT, too: RTOMax does not.
 func initMsg(opts transport.Options) []byte {
 	b := make([]byte, 8)
 	binary.NativeEndian.PutUint16(b, opts.Streams)
-	binary.NativeEndian.PutUint16(b[6:], uint16(min(milliseconds(opts.RTOMax), math.MaxUint16)))
+	binary.NativeEndian.PutUint16(b[4:], maxInitRetrans)
+	binary.NativeEndian.PutUint16(b[6:], uint16(min(milliseconds(max(opts.RTOMax, minInitTimeout)), math.MaxUint16)))
 	return b
 }
 
@@ -95,6 +119,34 @@ func peerAddrParams(opts transport.Options) []byte {
 	}
 	binary.NativeEndian.PutUint16(b[136:], uint16(opts.PathMaxRetrans))
 	binary.NativeEndian.PutUint32(b[146:], flags)
+	return b
+}
+
+// thresholds are Path.Max.Retrans, and 0 for the number of errors above which a path is potentially
+// failed (PotentiallyFailed.Max.Retrans, RFC 7829 section 3.2).
+func thresholds(opts transport.Options) []byte {
+	b := make([]byte, 144)
+	binary.NativeEndian.PutUint16(b[8:], unix.AF_INET)
+	binary.NativeEndian.PutUint16(b[136:], uint16(opts.PathMaxRetrans))
+	return b
+}
+
+// sackInfo is how long the peer's DATA may wait for its SACK, unless there is a second one (RFC 4960
+// section 6.2). The kernel's 200 ms would outlast a small RTO.Min of the peer, which then sends
+// each lone message twice.
+func sackInfo(opts transport.Options) []byte {
+	b := make([]byte, 12)
+	binary.NativeEndian.PutUint32(b[4:], milliseconds(min(opts.RTOMin/4, maxSackDelay)))
+	binary.NativeEndian.PutUint32(b[8:], 2)
+	return b
+}
+
+const maxSackDelay = 200 * time.Millisecond
+
+// assocValue is struct sctp_assoc_value.
+func assocValue(value uint32) []byte {
+	b := make([]byte, 8)
+	binary.NativeEndian.PutUint32(b[4:], value)
 	return b
 }
 

@@ -17,7 +17,7 @@ import (
 // The kernel has taken the options, at both ends of an association.
 func testOptions(t *testing.T) {
 	opts := transport.Options{
-		RTOInitial: 700 * time.Millisecond, RTOMin: 300 * time.Millisecond, RTOMax: 900 * time.Millisecond,
+		RTOInitial: 700 * time.Millisecond, RTOMin: 320 * time.Millisecond, RTOMax: 900 * time.Millisecond,
 		HeartbeatInterval: 1100 * time.Millisecond, PathMaxRetrans: 3, AssocMaxRetrans: 7, Buffer: 96 << 10, Streams: 12,
 	}
 	n := newTestNetwork(t)
@@ -43,16 +43,25 @@ func checkOptions(t *testing.T, name string, a *assoc) {
 	assocInfo := option(t, a, sctp.SCTP_ASSOCINFO, make([]byte, 20))
 	status := option(t, a, sctp.SCTP_STATUS, make([]byte, 176))
 	path := option(t, a, sctp.SCTP_PEER_ADDR_PARAMS, wildcard)
+	sack := option(t, a, delayedSack, make([]byte, 12))
+	limits := make([]byte, 144)
+	binary.NativeEndian.PutUint16(limits[8:], unix.AF_INET)
+	limits = option(t, a, peerAddrThresholds, limits)
+	expose := option(t, a, exposePF, make([]byte, 8))
 	for _, check := range []struct {
 		field     string
 		got, want int
 	}{
 		{"RTO.Initial", int(binary.NativeEndian.Uint32(rto[4:])), 700},
 		{"RTO.Max", int(binary.NativeEndian.Uint32(rto[8:])), 900},
-		{"RTO.Min", int(binary.NativeEndian.Uint32(rto[12:])), 300},
+		{"RTO.Min", int(binary.NativeEndian.Uint32(rto[12:])), 320},
 		{"Association.Max.Retrans", int(binary.NativeEndian.Uint16(assocInfo[4:])), 7},
 		{"HB.interval", int(binary.NativeEndian.Uint32(path[132:])), 1100},
 		{"Path.Max.Retrans", int(binary.NativeEndian.Uint16(path[136:])), 3},
+		{"SACK delay", int(binary.NativeEndian.Uint32(sack[4:])), 80},
+		{"SACK frequency", int(binary.NativeEndian.Uint32(sack[8:])), 2},
+		{"PotentiallyFailed.Max.Retrans", int(binary.NativeEndian.Uint16(limits[138:])), 0},
+		{"exposed state", int(binary.NativeEndian.Uint32(expose[4:])), exposeEnable},
 		{"incoming streams", int(binary.NativeEndian.Uint16(status[16:])), 12},
 		{"outgoing streams", int(binary.NativeEndian.Uint16(status[18:])), 12},
 		{"send buffer", a.MaxMessage(), 2 * 96 << 10}, // Linux doubles what is asked for

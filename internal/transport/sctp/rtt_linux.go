@@ -4,6 +4,8 @@ package sctp
 
 import (
 	"encoding/binary"
+	"fmt"
+	"os"
 	"sync"
 	"time"
 	"unsafe"
@@ -11,25 +13,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	optStatus  = 14  // SCTP_STATUS (RFC 6458 section 8.2.1)
-	statusSize = 176 // of struct sctp_status
-	srttOffset = 164 // of sstat_primary.spinfo_srtt in it
-)
-
 // RTT is that of the primary path. Against RFC 6458 section 8.2.2, Linux tells it in ticks of
 // its timer, not in milliseconds.
 func (a *assoc) RTT() (rtt time.Duration) {
 	a.conn.Control(func(fd uintptr) {
-		var status [statusSize]byte
-		size := uint32(len(status))
-		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_SCTP, optStatus,
-			uintptr(unsafe.Pointer(&status)), uintptr(unsafe.Pointer(&size)), 0)
-		if errno == 0 && size == statusSize {
-			rtt = time.Duration(binary.NativeEndian.Uint32(status[srttOffset:])) * tick()
+		if s, ok := getStatus(fd); ok {
+			rtt = time.Duration(s.srtt) * tick()
 		}
 	})
 	return rtt
+}
+
+// status is what is of use in struct sctp_status (RFC 6458 section 8.2.1).
+type status struct {
+	unacked uint16        // DATA chunks that are not acknowledged
+	srtt    uint32        // of the primary path, in ticks
+	rto     time.Duration // of the primary path
+}
+
+const optStatus = 14 // SCTP_STATUS
+
+// getStatus fails when the association has ended.
+func getStatus(fd uintptr) (s status, ok bool) {
+	var b [176]byte
+	if getOption(fd, optStatus, b[:]) != nil {
+		return s, false
+	}
+	return status{
+		unacked: binary.NativeEndian.Uint16(b[12:]),
+		srtt:    binary.NativeEndian.Uint32(b[164:]),
+		rto:     time.Duration(binary.NativeEndian.Uint32(b[168:])) * time.Millisecond,
+	}, true
+}
+
+// getOption reads an option of SCTP into b, which may hold its argument.
+func getOption(fd uintptr, option int, b []byte) error {
+	size := uint32(len(b))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_SCTP, uintptr(option),
+		uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno != 0:
+		return os.NewSyscallError("getsockopt", errno)
+	case int(size) != len(b):
+		return fmt.Errorf("option %d has %d bytes, not %d", option, size, len(b))
+	}
+	return nil
 }
 
 // tick is the time between two of the kernel's timer interrupts, which is the resolution of its

@@ -16,7 +16,7 @@ func testRTT(t *testing.T) {
 	for _, h := range hosts {
 		h.Delay(t, 0, 100*time.Millisecond)
 	}
-	dialed, accepted := pair(t, hosts[0], hosts[1], transport.Options{})
+	dialed, accepted := pair(t, hosts[0], hosts[1], transport.Options{RTOMin: time.Second})
 	for range 5 {
 		send(t, dialed, "ping")
 		wantNext(t, accepted, "ping")

@@ -56,6 +56,9 @@ type assoc struct {
 	peerEnd     error     // what ended the association, other than closed; io.EOF: SHUTDOWN
 	lingerUntil time.Time // when the reader gives up after Close
 
+	suspected     bool // the peer has not answered a heartbeat
+	toldSuspected bool // what Recv has told of that last
+
 	received  byteQueue // DATA chunks without padding; the last may be incomplete
 	complete  int       // messages in received that are there to their end
 	held      int       // part of the window that undelivered messages fill

@@ -74,6 +74,13 @@ func wantRecv(t *testing.T, a *assoc, message string, info transport.RecvInfo) {
 	}
 }
 
+func wantNotice(t *testing.T, a *assoc, notice transport.Notice) {
+	t.Helper()
+	if n, info, err := a.Recv(nil); n != 0 || info != (transport.RecvInfo{Notice: notice}) || err != nil {
+		t.Fatalf("Recv: %d, %+v, %v; want notice %q", n, info, err, notice)
+	}
+}
+
 func wantEnds(t *testing.T, a *assoc, recv, send error) {
 	t.Helper()
 	for range 2 {
@@ -296,8 +303,64 @@ func TestHeartbeatLoss(t *testing.T) {
 		}
 		p.wantSilence(2*time.Second - 1)
 		p.wantEnd()
+		wantNotice(t, a, transport.NoticeSuspect)
 		wantRecv(t, a, "x", whole)
 		wantEnds(t, a, transport.ErrLost, transport.ErrLost)
+	})
+}
+
+// "One interval after the first HEARTBEAT, the peer is suspected, until its next byte."
+func TestSuspicion(t *testing.T) {
+	for _, answer := range []string{heartbeatAck, data(0, "x")} {
+		synctest.Test(t, func(t *testing.T) {
+			a, p := pair(t, transport.Options{HeartbeatInterval: time.Second, AssocMaxRetrans: 1})
+			start := time.Now()
+			p.want(heartbeat)
+			wantNotice(t, a, transport.NoticeSuspect)
+			if waited := time.Since(start); waited != 2*time.Second {
+				t.Errorf("suspected after %v", waited)
+			}
+			wantEnds(t, a, transport.ErrLost, transport.ErrLost)
+
+			a, p = pair(t, transport.Options{HeartbeatInterval: time.Second, AssocMaxRetrans: 2})
+			p.want(heartbeat)
+			p.want(heartbeat)
+			wantNotice(t, a, transport.NoticeSuspect)
+			p.send(answer)
+			wantNotice(t, a, transport.NoticeAnswers)
+			p.wantSilence(time.Second - 1)
+			p.want(heartbeat)
+			p.send(heartbeatAck) // in time: nothing to tell
+			synctest.Wait()
+			a.SetReadDeadline(time.Now())
+			if answer != heartbeatAck {
+				a.SetReadDeadline(time.Time{})
+				wantRecv(t, a, "x", whole)
+			} else if _, info, err := a.Recv(nil); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("Recv: %+v, %v", info, err)
+			}
+		})
+	}
+}
+
+// A suspicion that has ended before anybody asked is not told, and no message is torn apart.
+func TestSuspicionUntold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, p := pair(t, transport.Options{HeartbeatInterval: time.Second, AssocMaxRetrans: 3})
+		p.want(heartbeat)
+		p.want(heartbeat)
+		p.send(data(0, "ab"))
+		wantRecv(t, a, "ab", whole)
+		p.send(data(1, "ab"))
+		synctest.Wait()
+		if n, info, err := a.Recv(make([]byte, 1)); n != 1 || info.EOR || err != nil {
+			t.Fatalf("Recv: %d, %+v, %v", n, info, err)
+		}
+		p.want(ack(0))
+		p.want(heartbeat)
+		p.want(heartbeat)
+		wantRecv(t, a, "b", whole)
+		wantNotice(t, a, transport.NoticeSuspect)
 	})
 }
 

@@ -5,11 +5,36 @@ import (
 	"net"
 	"testing"
 
+	"github.com/rserpool/rsp/internal/transport"
 	"github.com/rserpool/rsp/internal/transport/transporttest"
 )
 
 func BenchmarkTransport(b *testing.B) {
 	transporttest.Bench(b, func(*testing.B) transporttest.Setup { return loopback() })
+}
+
+// BenchmarkFalseLoss is transporttest.BenchFalseLoss on the loopback interface:
+//
+//	go test -run '^$' -bench FalseLoss -benchtime 1x ./internal/transport/tcp
+func BenchmarkFalseLoss(b *testing.B) {
+	s := loopback()
+	ln, err := s.Server.Listen(b.Context(), s.ServerAddr, transport.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ln.Close() })
+	transporttest.BenchFalseLoss(b, func() (dialed, accepted transport.Assoc) {
+		dialed, err := s.Client.Dial(b.Context(), ln.LocalAddr(), transport.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { dialed.Abort() })
+		if accepted, err = ln.Accept(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { accepted.Abort() })
+		return dialed, accepted
+	})
 }
 
 // BenchmarkBareTCP does what BenchmarkTransport does on connections of package net,

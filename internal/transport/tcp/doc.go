@@ -82,7 +82,8 @@
 // after each further one, a HEARTBEAT goes out. The peer answers with HEARTBEAT ACK and
 // the same value; of several that wait for the answer to be written, one is answered.
 // When the interval has passed as many times as the limit says since the first HEARTBEAT,
-// the association is lost: limit + 1 intervals after the last byte. Interval and limit
+// the association is lost: limit + 1 intervals after the last byte. One interval after the first
+// HEARTBEAT, the peer is suspected (transport.NoticeSuspect), until its next byte. Interval and limit
 // (transport.Options.HeartbeatInterval and AssocMaxRetrans) are a matter of each side.
 //
 // # End

@@ -64,6 +64,7 @@ func TestShutdownUnanswered(t *testing.T) {
 		p.want(shutdown)
 		p.wantSilence(3*time.Second - 1)
 		p.wantEnd()
+		wantNotice(t, a, transport.NoticeSuspect)
 		wantEnds(t, a, transport.ErrLost, transport.ErrShutdown)
 	})
 }

@@ -21,6 +21,7 @@ type reader struct {
 	in     *bufio.Reader // reads from the reader itself, as an io.Reader
 	heard  time.Time     // when the last bytes came
 	probes int           // heartbeats sent since
+	looked bool          // for an answer to the last one, when its time was over
 }
 
 // read is the reader goroutine, the only one that closes the connection.
@@ -220,7 +221,7 @@ func (r *reader) Read(b []byte) (int, error) {
 		n, err := r.conn.Read(b)
 		switch {
 		case n > 0:
-			r.heard, r.probes = time.Now(), 0
+			r.hear()
 			return n, nil
 		case err == nil:
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -232,6 +233,20 @@ func (r *reader) Read(b []byte) (int, error) {
 		}
 	}
 }
+
+// hear takes a sign of life.
+func (r *reader) hear() {
+	r.heard, r.probes, r.looked = time.Now(), 0, false
+	if r.suspected { // nobody else changes it
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.suspect(false)
+	}
+}
+
+// lastLook is the end of an interval, in which what has come is read although time is over: a process that
+// was not run for a while finds both, and the deadline counts first.
+const lastLook = time.Millisecond
 
 // silence handles the end of a read deadline: it may send a heartbeat, and sets the next
 // deadline, or it ends the association by its error.
@@ -253,17 +268,31 @@ func (r *reader) silence() error {
 	case interval < 0: // no heartbeats
 	case now.Sub(r.heard) < interval:
 		next = r.heard.Add(interval)
+	case r.probes > 0 && !r.looked:
+		r.looked = true
+		next = now.Add(lastLook)
 	case r.probes >= r.opts.AssocMaxRetrans:
+		r.suspect(true)
 		return fmt.Errorf("%w: %d heartbeats unanswered", transport.ErrLost, r.probes)
 	default:
-		r.probes++
-		r.appendHeartbeat()
-		next = now.Add(interval)
+		r.beat()
+		next = now.Add(interval - lastLook)
 	}
 	if err := r.conn.SetReadDeadline(next); err != nil {
 		return endOf(err)
 	}
 	return nil
+}
+
+// beat sends the next heartbeat; a second one means that there was no answer to the first. r.mu is
+// held.
+func (r *reader) beat() {
+	if r.probes > 0 {
+		r.suspect(true)
+	}
+	r.probes++
+	r.looked = false
+	r.appendHeartbeat()
 }
 
 // appendHeartbeat sends a HEARTBEAT; the peer's answer needs no value to be told from

@@ -9,7 +9,7 @@ import (
 )
 
 // Recv gives what had arrived whole before the end of the association, then the reason
-// of the end. There are no notices.
+// of the end. Its notices are NoticeSuspect and NoticeAnswers, the latest state only.
 func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -18,6 +18,8 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		switch {
 		case a.closed:
 			return 0, transport.RecvInfo{}, net.ErrClosed
+		case a.suspected != a.toldSuspected && !a.amid:
+			return 0, transport.RecvInfo{Notice: a.tellSuspicion()}, nil
 		case !ready && a.peerEnd != nil:
 			return 0, transport.RecvInfo{}, a.peerEnd
 		case a.readDeadline.hasPassed():
@@ -28,6 +30,21 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		}
 		a.readable.Wait()
 	}
+}
+
+// tellSuspicion is the notice that is due. a.mu is held.
+func (a *assoc) tellSuspicion() transport.Notice {
+	a.toldSuspected = a.suspected
+	if a.suspected {
+		return transport.NoticeSuspect
+	}
+	return transport.NoticeAnswers
+}
+
+// suspect begins or ends the suspicion that the peer is gone. a.mu is held.
+func (a *assoc) suspect(suspected bool) {
+	a.suspected = suspected
+	a.readable.Signal()
 }
 
 // deliver copies from the message that Recv is amid, or from the next. a.mu is held.
