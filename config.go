@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/rserpool/rsp/internal/transport"
 )
 
 // Config is how an Endpoint finds its registrars and how patient it is. The zero
@@ -66,43 +64,9 @@ type Config struct {
 	// (MAX-REQUEST-RETRANSMIT). Default: 2.
 	RegistrarRequestAttempts int
 
-	// Association tunes associations with registrars and of sessions.
+	// Association tunes associations: LAN, WAN or one's own. Default: LAN for sessions, slower
+	// for associations with registrars. What is set holds for both.
 	Association AssociationConfig
-}
-
-// AssociationConfig tunes associations: how soon a silent peer is noticed. The
-// zero value of each field means its default.
-type AssociationConfig struct {
-	// RTOInitial, RTOMin and RTOMax bound SCTP's retransmission timeout. Defaults:
-	// 500 ms, 200 ms, 1 s.
-	RTOInitial, RTOMin, RTOMax time.Duration
-	// HeartbeatInterval is the idle time after which the peer is probed. Default: 1 s in
-	// sessions, 3 s between registrar and others; negative: never.
-	HeartbeatInterval time.Duration
-	// PathMaxRetrans is how many probes or retransmissions of one path may go
-	// unanswered (SCTP). Default: 2.
-	PathMaxRetrans int
-	// AssocMaxRetrans is how many probes or retransmissions may go unanswered before
-	// the association is lost. Default: 3.
-	AssocMaxRetrans int
-}
-
-func (c AssociationConfig) options() transport.Options {
-	return transport.Options{
-		RTOInitial: c.RTOInitial, RTOMin: c.RTOMin, RTOMax: c.RTOMax,
-		HeartbeatInterval: c.HeartbeatInterval,
-		PathMaxRetrans:    c.PathMaxRetrans,
-		AssocMaxRetrans:   c.AssocMaxRetrans,
-	}
-}
-
-// registrarHeartbeat is longer than a session's, since a registrar has many peers.
-const registrarHeartbeat = 3 * time.Second
-
-// registrarOptions are those of associations with registrars.
-func (c AssociationConfig) registrarOptions() transport.Options {
-	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, registrarHeartbeat)
-	return c.options()
 }
 
 const registrarsEnv = "RSP_REGISTRARS"
@@ -162,7 +126,10 @@ func (c *Config) validate() error {
 			return fmt.Errorf("registrar %q: %w", address, err)
 		}
 	}
-	return validateRules(c.Rules)
+	if err := validateRules(c.Rules); err != nil {
+		return err
+	}
+	return c.Association.validate()
 }
 
 func loggerOr(log *slog.Logger) *slog.Logger {

@@ -83,6 +83,12 @@
 //   - a request that kills its PE goes to the next one too;
 //   - [Socket.Close] gives up what is not answered, and so does a failover that finds no PE in time.
 //
+// # Timers
+//
+// The defaults are for one site: a PE that is cut off silently is given up after 0.25 s if it has something
+// to answer. Where round trips can take more than 100 ms, set [Config].Association to [WAN]. The page
+// docs/timers.md of the repository lists every timer, and the worst cases that follow.
+//
 // # Transports
 //
 // Associations are the kernel's SCTP where it has it, else the same messages over TCP; see

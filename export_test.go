@@ -18,3 +18,18 @@ func NewRegistrarOn(cfg RegistrarConfig, networks ...transport.Network) *Registr
 
 // DeriveAEAD is the key derivation of CookieSealer.
 var DeriveAEAD = deriveAEAD
+
+// ToRegistrars is the default of associations with registrars.
+var ToRegistrars = toRegistrars
+
+// DefaultConfig, DefaultRegistrarConfig and DefaultDialer are the zero ones with their defaults.
+func DefaultConfig() Config { return (*Config)(nil).withDefaults() }
+
+func DefaultRegistrarConfig() RegistrarConfig { return (*RegistrarConfig)(nil).withDefaults() }
+
+func DefaultDialer() Dialer {
+	return Dialer{
+		FailoverTimeout: defaultFailoverTimeout,
+		ConnectTimeout:  defaultConnectTimeout,
+	}
+}

@@ -119,7 +119,8 @@ type RegistrarConfig struct {
 	// PE is, the registrar measures it as half the round-trip time. Default: 50 ms.
 	DistanceStep time.Duration
 
-	// Association tunes the associations with PEs, PUs and peers.
+	// Association tunes the associations with PEs, PUs and peers. Default: that of associations with
+	// registrars, see Config.Association.
 	Association AssociationConfig
 }
 
@@ -204,6 +205,9 @@ func (c *RegistrarConfig) validate() error {
 	}
 	if c.AnnounceTTL < 1 || c.AnnounceTTL > 255 {
 		return fmt.Errorf("AnnounceTTL must be 1 to 255, not %d", c.AnnounceTTL)
+	}
+	if err := c.Association.validate(); err != nil {
+		return err
 	}
 	_, err := c.asapGroup()
 	if err == nil {
