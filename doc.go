@@ -89,6 +89,15 @@
 // to answer. Where round trips can take more than 100 ms, set [Config].Association to [WAN]. The page
 // docs/timers.md of the repository lists every timer, and the worst cases that follow.
 //
+// # Serving
+//
+// [Server] runs a handler for each session, keeps their number below a limit, tells the registrar the load that
+// follows from it, and shuts down without losing an answer: each PU gets a last cookie and goes over to another PE.
+// [Socket.KeepCookie] sends cookies by count or by time; a [CookieSealer] makes them such that a PU can
+// neither read nor change them. A listening Socket whose RecvMsg is called, instead of AcceptSocket, receives
+// from all its sessions at once. [Socket.SetPolicy] tells a new load or weight, [Socket.SetHealthy] takes a PE out of its
+// pool while its sessions go on.
+//
 // # Transports
 //
 // Associations are the kernel's SCTP where it has it, else the same messages over TCP; see

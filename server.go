@@ -273,13 +273,16 @@ func (srv *Server) served() []*Socket {
 // reading a session gives io.EOF: its handler answers the request that it has, and returns, whereupon
 // the session's PU gets the last cookie and goes over to another PE. Shutdown waits until all
 // handlers have returned. When ctx ends first, all other sessions get their last cookies and end at once, and
-// the error is ctx's; Serve still waits for their handlers.
+// the error is ctx's; Serve still waits for their handlers. Any other error means that the registrar may
+// find out only by itself that the PE is gone.
 func (srv *Server) Shutdown(ctx context.Context) error {
 	r := srv.close()
 	if r == nil {
 		return nil
 	}
-	err := r.listener.DeregisterPE(ctx)
+	leaving, cancel := context.WithTimeout(ctx, closeTimeout) // no registrar must not take the handlers' time
+	defer cancel()
+	err := r.listener.DeregisterPE(leaving)
 	if errors.Is(err, ErrNoRole) {
 		err = nil // it was in no pool
 	}
