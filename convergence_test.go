@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	scheduleCount = flag.Int("schedules", 200, "how many schedules TestConvergence runs")
-	scheduleSeed  = flag.Uint64("seed", 0, "run TestConvergence with this seed alone, and tell what happens")
+	scheduleCount = flag.Int("schedules", 200, "how many schedules TestConvergence and TestDialogue run")
+	scheduleSeed  = flag.Uint64("seed", 0, "run the schedule of this seed alone, and tell what happens")
 )
 
 // "each ENRP server in the operational scope SHOULD periodically verify that its local copy of
