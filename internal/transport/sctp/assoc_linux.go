@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ishidawataru/sctp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -145,13 +144,13 @@ func (a *assoc) notified(b []byte) transport.Notice {
 		return transport.NoticeNone
 	}
 	switch n.kind {
-	case sctp.SCTP_ASSOC_CHANGE:
+	case assocChange:
 		a.changed(n)
-	case sctp.SCTP_SHUTDOWN_EVENT:
+	case shutdownEvent:
 		a.end.shut()
-	case sctp.SCTP_PEER_ADDR_CHANGE:
+	case peerAddrChange:
 		a.pathChanged(n)
-	case sctp.SCTP_SEND_FAILED:
+	case sendFailed:
 		// One comes for each fragment of the message.
 		if n.state&lastFragment != 0 {
 			return transport.NoticeSendFailed

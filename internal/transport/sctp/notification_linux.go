@@ -2,17 +2,18 @@
 
 package sctp
 
-import (
-	"encoding/binary"
-
-	"github.com/ishidawataru/sctp"
-)
+import "encoding/binary"
 
 // Values in notifications (RFC 6458 section 6.1, numbers of linux/sctp.h).
 const (
-	commLost     = uint16(sctp.SCTP_COMM_LOST)
-	restart      = uint16(sctp.SCTP_RESTART)
-	shutdownComp = uint16(sctp.SCTP_SHUTDOWN_COMP)
+	assocChange    = 0x8001
+	peerAddrChange = 0x8002
+	sendFailed     = 0x8003
+	shutdownEvent  = 0x8005
+
+	commLost     = 1
+	restart      = 2
+	shutdownComp = 3
 
 	addrAvailable   = 0
 	addrUnreachable = 1
@@ -27,7 +28,7 @@ const notificationSize = 148
 
 // notification is what an association's socket tells beside messages.
 type notification struct {
-	kind  sctp.SCTPNotificationType
+	kind  uint16
 	state uint16 // of ASSOC_CHANGE and PEER_ADDR_CHANGE; of SEND_FAILED the fragment's flags
 	cause uint16 // of ASSOC_CHANGE: the error cause that an ABORT gives, 0 if none
 	path  path   // of PEER_ADDR_CHANGE
@@ -42,16 +43,16 @@ func parseNotification(b []byte) notification {
 	if len(b) < 8 {
 		return notification{}
 	}
-	n := notification{kind: sctp.SCTPNotificationType(binary.NativeEndian.Uint16(b))}
+	n := notification{kind: binary.NativeEndian.Uint16(b)}
 	switch {
-	case n.kind == sctp.SCTP_SHUTDOWN_EVENT:
-	case n.kind == sctp.SCTP_ASSOC_CHANGE && len(b) >= 20:
+	case n.kind == shutdownEvent:
+	case n.kind == assocChange && len(b) >= 20:
 		n.state = binary.NativeEndian.Uint16(b[8:])
 		n.cause = binary.BigEndian.Uint16(b[10:]) // Linux leaves it as it came
-	case n.kind == sctp.SCTP_PEER_ADDR_CHANGE && len(b) >= 148:
+	case n.kind == peerAddrChange && len(b) >= 148:
 		n.state = uint16(binary.NativeEndian.Uint32(b[136:]))
 		n.path = path(b[8:])
-	case n.kind == sctp.SCTP_SEND_FAILED && len(b) >= 48:
+	case n.kind == sendFailed && len(b) >= 48:
 		n.state = binary.NativeEndian.Uint16(b[16:])
 	default:
 		return notification{}

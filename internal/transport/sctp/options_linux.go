@@ -8,18 +8,25 @@ import (
 	"os"
 	"time"
 
-	"github.com/ishidawataru/sctp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rserpool/rsp/internal/transport"
 )
 
-// Options that the sctp package lacks.
+// Socket options (numbers of linux/sctp.h; RFC 6458 section 8 where nothing else is said).
 const (
-	delayedSack        = 16  // SCTP_DELAYED_SACK (RFC 6458 section 8.1.19)
-	peerAddrThresholds = 31  // SCTP_PEER_ADDR_THLDS (RFC 7829 section 7.2)
-	recvRcvInfo        = 32  // SCTP_RECVRCVINFO (RFC 6458 section 8.1.29)
-	exposePF           = 131 // SCTP_EXPOSE_POTENTIALLY_FAILED_STATE (RFC 7829 section 7.3)
+	optRTOInfo            = 0
+	optAssocInfo          = 1
+	optInitMsg            = 2
+	optNoDelay            = 3
+	optPeerAddrParams     = 9
+	optEvents             = 11
+	optStatus             = 14
+	optPeerAddrInfo       = 15
+	optDelayedSack        = 16
+	optPeerAddrThresholds = 31 // RFC 7829 section 7.2
+	optRecvRcvInfo        = 32
+	optExposePF           = 131 // RFC 7829 section 7.3
 )
 
 // Flags of SCTP_PEER_ADDR_PARAMS (RFC 6458 section 8.1.12).
@@ -38,8 +45,8 @@ func setOptions(fd int, opts transport.Options) error {
 	for _, option := range []struct{ level, number, value int }{
 		{unix.SOL_SOCKET, unix.SO_SNDBUF, opts.Buffer},
 		{unix.SOL_SOCKET, unix.SO_RCVBUF, opts.Buffer},
-		{unix.IPPROTO_SCTP, sctp.SCTP_NODELAY, 1},
-		{unix.IPPROTO_SCTP, recvRcvInfo, 1},
+		{unix.IPPROTO_SCTP, optNoDelay, 1},
+		{unix.IPPROTO_SCTP, optRecvRcvInfo, 1},
 	} {
 		if err := unix.SetsockoptInt(fd, option.level, option.number, option.value); err != nil {
 			return os.NewSyscallError("setsockopt", err)
@@ -49,17 +56,17 @@ func setOptions(fd int, opts transport.Options) error {
 		number int
 		value  []byte
 	}{
-		{sctp.SCTP_EVENTS, events},
-		{sctp.SCTP_INITMSG, initMsg(opts)},
-		{sctp.SCTP_RTOINFO, rtoInfo(opts)},
-		{sctp.SCTP_ASSOCINFO, assocInfo(opts)},
-		{sctp.SCTP_PEER_ADDR_PARAMS, peerAddrParams(opts)},
-		{peerAddrThresholds, thresholds(opts)},
-		{delayedSack, sackInfo(opts)},
-		{exposePF, assocValue(exposeEnable)},
+		{optEvents, events},
+		{optInitMsg, initMsg(opts)},
+		{optRTOInfo, rtoInfo(opts)},
+		{optAssocInfo, assocInfo(opts)},
+		{optPeerAddrParams, peerAddrParams(opts)},
+		{optPeerAddrThresholds, thresholds(opts)},
+		{optDelayedSack, sackInfo(opts)},
+		{optExposePF, assocValue(exposeEnable)},
 	} {
 		err := unix.SetsockoptString(fd, unix.IPPROTO_SCTP, option.number, string(option.value))
-		if err == unix.ENOPROTOOPT && option.number == exposePF {
+		if err == unix.ENOPROTOOPT && option.number == optExposePF {
 			continue // before Linux 5.5: suspicion comes when the last path is down
 		}
 		if err != nil {

@@ -6,9 +6,7 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
-	"unsafe"
 
-	"github.com/ishidawataru/sctp"
 	"golang.org/x/sys/unix"
 
 	"github.com/rserpool/rsp/internal/transport"
@@ -39,15 +37,15 @@ func testOptions(t *testing.T) {
 func checkOptions(t *testing.T, name string, a *assoc) {
 	wildcard := make([]byte, 156)
 	binary.NativeEndian.PutUint16(wildcard[4:], unix.AF_INET)
-	rto := option(t, a, sctp.SCTP_RTOINFO, make([]byte, 16))
-	assocInfo := option(t, a, sctp.SCTP_ASSOCINFO, make([]byte, 20))
-	status := option(t, a, sctp.SCTP_STATUS, make([]byte, 176))
-	path := option(t, a, sctp.SCTP_PEER_ADDR_PARAMS, wildcard)
-	sack := option(t, a, delayedSack, make([]byte, 12))
+	rto := option(t, a, optRTOInfo, make([]byte, 16))
+	assocInfo := option(t, a, optAssocInfo, make([]byte, 20))
+	status := option(t, a, optStatus, make([]byte, 176))
+	path := option(t, a, optPeerAddrParams, wildcard)
+	sack := option(t, a, optDelayedSack, make([]byte, 12))
 	limits := make([]byte, 144)
 	binary.NativeEndian.PutUint16(limits[8:], unix.AF_INET)
-	limits = option(t, a, peerAddrThresholds, limits)
-	expose := option(t, a, exposePF, make([]byte, 8))
+	limits = option(t, a, optPeerAddrThresholds, limits)
+	expose := option(t, a, optExposePF, make([]byte, 8))
 	for _, check := range []struct {
 		field     string
 		got, want int
@@ -76,13 +74,9 @@ func checkOptions(t *testing.T, name string, a *assoc) {
 func option(t *testing.T, a *assoc, number int, b []byte) []byte {
 	t.Helper()
 	var err error
-	a.conn.Control(func(fd uintptr) {
-		size := uint32(len(b))
-		_, _, err = sctp.NewSCTPConn(int(fd), nil).Getsockopt(uintptr(number),
-			uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&size)))
-	})
+	a.conn.Control(func(fd uintptr) { err = getOption(fd, number, b) })
 	if err != nil {
-		t.Fatalf("option %d: %v", number, err)
+		t.Fatal(err)
 	}
 	return b
 }

@@ -31,8 +31,6 @@ type status struct {
 	rto     time.Duration // of the primary path
 }
 
-const optStatus = 14 // SCTP_STATUS
-
 // getStatus fails when the association has ended.
 func getStatus(fd uintptr) (s status, ok bool) {
 	var b [176]byte

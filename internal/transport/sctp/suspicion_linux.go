@@ -146,11 +146,6 @@ const (
 	pathActive   = 2
 )
 
-const (
-	optPeerAddrParams = 9  // SCTP_PEER_ADDR_PARAMS
-	optPeerAddrInfo   = 15 // SCTP_GET_PEER_ADDR_INFO (RFC 6458 section 8.2.2)
-)
-
 // bestPath is pathActive if any path is, pathInactive if all are. It fails when the association has ended.
 func (a *assoc) bestPath() (best int, ok bool) {
 	best = pathInactive
