@@ -21,7 +21,8 @@ type BusinessCard struct {
 
 // SendBusinessCard tells the other end of the session where to go when this one is lost, in place of what
 // it was told before. A PU that is a PE too does so by itself (Dialer.PE); this is for who prefers others of its
-// pool, as Resolve gives them. A PE may tell its PU which of the pool to try first in a failover. The card
+// pool, as Resolve gives them. A PE may tell its PU which of the pool to try first in a failover; none does so by
+// itself, against RFC 5352, since its PU knows the pool, and RSPLIB's PUs do not read cards. The card
 // goes along in failovers; elements that do not fit in a message of 64 KiB are left out.
 func (s *Socket) SendBusinessCard(ctx context.Context, card *BusinessCard) error {
 	session, err := s.activeSession("send business card")

@@ -98,6 +98,17 @@
 // from all its sessions at once. [Socket.SetPolicy] tells a new load or weight, [Socket.SetHealthy] takes a PE out of its
 // pool while its sessions go on.
 //
+// # Basic mode
+//
+// A server that knows nothing of RSerPool, of any transport, becomes a pool element by [Endpoint.RegisterElement];
+// its clients get its address by [Endpoint.Resolve], go there by package net, and report by
+// [Endpoint.ReportFailure] what they cannot reach.
+//
+// # Pools that talk to pools
+//
+// A PE that is a PU of another pool says so by a business card ([Dialer].PE). Who serves it goes to
+// its pool by [Dialer.ConnectCard] when it is lost ([Socket.PeerCard]).
+//
 // # Transports
 //
 // Associations are the kernel's SCTP where it has it, else the same messages over TCP; see

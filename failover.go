@@ -142,7 +142,7 @@ func (s *session) dial(ctx context.Context, el Element) (transport.Assoc, error)
 	defer cancel()
 	for _, n := range s.endpoint.networks {
 		if n.Protocol() == el.user.Protocol && el.user.Use == protocol.DataAndControl {
-			return n.Dial(ctx, el.user, s.endpoint.options)
+			return n.Dial(ctx, el.user, s.options())
 		}
 	}
 	return nil, fmt.Errorf("%v: %w", el.user, transport.ErrUnsupported)

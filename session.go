@@ -75,7 +75,8 @@ type session struct {
 	notes   []*Notification
 	lostAt  time.Time
 
-	readingEnded                bool // a Server that shuts down lets nobody read
+	readingEnded                bool              // a Server that shuts down lets nobody read
+	tuned                       transport.Options // by SetSessionParameters
 	readDeadline, writeDeadline time.Time
 	readCall, writeCall         *call // the calls that a context may interrupt
 }

@@ -1,6 +1,8 @@
 package simnet
 
 import (
+	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -90,6 +92,32 @@ func (e *end) pathChanged(i int, now time.Time) {
 	case e.assoc.works[i] && e.opts.HeartbeatInterval > 0:
 		v.noticeAt = now.Add(e.opts.HeartbeatInterval)
 	}
+}
+
+// Tune makes a silence that lasts count anew, by the new timers.
+func (e *end) Tune(opts transport.Options) error {
+	e.assoc.mu.Lock()
+	defer e.assoc.unlock()
+	if errors.Is(e.recvErr, net.ErrClosed) {
+		return net.ErrClosed
+	}
+	buffer := e.opts.Buffer
+	e.opts = opts.Or(e.opts)
+	e.opts.Buffer = buffer
+	now := time.Now()
+	if !e.assoc.working() {
+		e.lostAt = e.probed(now, e.opts.AssocMaxRetrans)
+		if !e.suspected {
+			e.turnAt = e.probed(now, 0)
+		}
+	}
+	for i, works := range e.assoc.works {
+		if !works {
+			e.pathChanged(i, now)
+		}
+	}
+	e.schedule()
+	return nil
 }
 
 // probed returns when one heartbeat more than retrans has gone unanswered (RFC 4960

@@ -86,6 +86,9 @@ type Assoc interface {
 	RemoteAddr() protocol.TransportAddr
 	// MaxMessage is the longest message that Send takes, in bytes.
 	MaxMessage() int
+	// Tune changes the timers and limits of an association that is up, those of opts that are not zero. Buffer
+	// and Streams stay as they are.
+	Tune(opts Options) error
 	// RTT is the smoothed round-trip time to the peer (RFC 4960 section 6.3.1); 0 as long as it is
 	// unknown, and where the machine does not tell it.
 	RTT() time.Duration

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,7 +26,7 @@ type assoc struct {
 	conn          syscall.RawConn
 	local, remote protocol.TransportAddr
 	maxMessage    int
-	opts          transport.Options
+	opts          atomic.Pointer[transport.Options]
 	end           end
 	suspicion     suspicion
 
@@ -42,7 +43,9 @@ var _ transport.Assoc = (*assoc)(nil)
 
 // newAssoc takes over the socket of an association that is up.
 func newAssoc(s *socket, opts transport.Options) (*assoc, error) {
-	a := &assoc{file: s.file, conn: s.conn, opts: opts.WithDefaults()}
+	a := &assoc{file: s.file, conn: s.conn}
+	opts = opts.WithDefaults()
+	a.opts.Store(&opts)
 	err := s.control(func(fd int) (err error) {
 		if a.local, a.remote, err = assocAddrs(fd); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package sctp
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"os"
@@ -52,19 +53,32 @@ func setOptions(fd int, opts transport.Options) error {
 			return os.NewSyscallError("setsockopt", err)
 		}
 	}
-	for _, option := range []struct {
-		number int
-		value  []byte
-	}{
+	return setStructs(fd, append([]structOption{
 		{optEvents, events},
 		{optInitMsg, initMsg(opts)},
+		{optExposePF, assocValue(exposeEnable)},
+	}, timers(opts)...))
+}
+
+// structOption is an option whose value is a structure.
+type structOption struct {
+	number int
+	value  []byte
+}
+
+// timers are those options that may also change while an association is up.
+func timers(opts transport.Options) []structOption {
+	return []structOption{
 		{optRTOInfo, rtoInfo(opts)},
 		{optAssocInfo, assocInfo(opts)},
 		{optPeerAddrParams, peerAddrParams(opts)},
 		{optPeerAddrThresholds, thresholds(opts)},
 		{optDelayedSack, sackInfo(opts)},
-		{optExposePF, assocValue(exposeEnable)},
-	} {
+	}
+}
+
+func setStructs(fd int, options []structOption) error {
+	for _, option := range options {
 		err := unix.SetsockoptString(fd, unix.IPPROTO_SCTP, option.number, string(option.value))
 		if err == unix.ENOPROTOOPT && option.number == optExposePF {
 			continue // before Linux 5.5: suspicion comes when the last path is down
@@ -74,6 +88,20 @@ func setOptions(fd int, opts transport.Options) error {
 		}
 	}
 	return nil
+}
+
+// Tune sets the kernel's timers of the association, which has the socket for itself. A timer that runs is
+// not set anew.
+func (a *assoc) Tune(opts transport.Options) error {
+	opts = opts.Or(*a.opts.Load())
+	var err error
+	if e := a.conn.Control(func(fd uintptr) { err = setStructs(int(fd), timers(opts)) }); e != nil {
+		return cmp.Or(a.end.sendErr(), e)
+	}
+	if err == nil {
+		a.opts.Store(&opts)
+	}
+	return err
 }
 
 // events is struct sctp_event_subscribe: association, address, send failure

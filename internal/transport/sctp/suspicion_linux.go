@@ -70,7 +70,7 @@ func (a *assoc) suspect() {
 		s.suspected = true
 		s.pending = append(s.pending, transport.NoticeSuspect)
 	}
-	if best == pathInactive && a.opts.PathMaxRetrans >= a.opts.AssocMaxRetrans {
+	if best == pathInactive && a.opts.Load().PathMaxRetrans >= a.opts.Load().AssocMaxRetrans {
 		s.abandoned.Store(true)
 		a.end.lose(func() error { return fmt.Errorf("%w: no path is left", transport.ErrLost) })
 		a.file.SetWriteDeadline(past) // for a Send that waits for room
@@ -126,7 +126,7 @@ func (a *assoc) probe(series uint32, first bool) {
 		if first == (status.unacked > 0) || heard {
 			demandHeartbeat(fd)
 		}
-		time.AfterFunc(max(status.rto, a.opts.RTOMin), func() { a.probe(series, false) })
+		time.AfterFunc(max(status.rto, a.opts.Load().RTOMin), func() { a.probe(series, false) })
 	})
 }
 

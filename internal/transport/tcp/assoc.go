@@ -41,7 +41,6 @@ var past = time.Unix(1, 0)
 // for no write, and a chunk that was begun is always finished.
 type assoc struct {
 	conn          net.Conn
-	opts          transport.Options
 	local, remote protocol.TransportAddr
 	resumes       bool // a Send may write: what it leaves, the flusher goes on with
 	goroutines    sync.WaitGroup
@@ -55,6 +54,9 @@ type assoc struct {
 	over        bool      // nothing more is read or written
 	peerEnd     error     // what ended the association, other than closed; io.EOF: SHUTDOWN
 	lingerUntil time.Time // when the reader gives up after Close
+
+	opts  transport.Options
+	tuned bool // since the reader has looked
 
 	suspected     bool // the peer has not answered a heartbeat
 	toldSuspected bool // what Recv has told of that last

@@ -364,6 +364,42 @@ func TestSuspicionUntold(t *testing.T) {
 	})
 }
 
+// New timers count the silence anew: at once, whether there were heartbeats before or not.
+func TestTune(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, p := pair(t, transport.Options{HeartbeatInterval: time.Hour, AssocMaxRetrans: 1})
+		tune := func(o transport.Options) {
+			t.Helper()
+			if err := a.Tune(o); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		tune(transport.Options{HeartbeatInterval: time.Second})
+		p.wantSilence(time.Second - 1)
+		p.want(heartbeat)
+		time.Sleep(500 * time.Millisecond)
+		tune(transport.Options{AssocMaxRetrans: 2}) // the first is forgotten
+		for range 2 {
+			p.wantSilence(time.Second - 1)
+			p.want(heartbeat)
+		}
+		tune(transport.Options{HeartbeatInterval: -1})
+		p.wantSilence(time.Hour)
+		tune(transport.Options{HeartbeatInterval: time.Second, AssocMaxRetrans: 1})
+		start := time.Now()
+		p.want(heartbeat)
+		p.wantEnd()
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("lost after %v", took)
+		}
+		a.Close()
+		if err := a.Tune(transport.Options{}); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
+
 func TestHeartbeatAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, p := pair(t, transport.Options{HeartbeatInterval: time.Second, AssocMaxRetrans: 1})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -254,6 +255,10 @@ func (r *reader) silence() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
+	if r.tuned { // the silence counts anew
+		r.tuned = false
+		r.heard, r.probes, r.looked = now, 0, false
+	}
 	interval := r.opts.HeartbeatInterval
 	var next time.Time
 	switch {
@@ -304,4 +309,18 @@ func (a *assoc) appendHeartbeat() {
 	o := a.outgoing()
 	o.b = appendBeat(o.b, chunkHeartbeat, nil)
 	a.flushSoon()
+}
+
+// Tune makes the peer's silence count anew, by the new interval and limit.
+func (a *assoc) Tune(opts transport.Options) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return net.ErrClosed
+	}
+	a.opts, a.tuned = opts.Or(a.opts), true
+	if a.over {
+		return nil
+	}
+	return a.conn.SetReadDeadline(past) // the reader looks
 }
