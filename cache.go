@@ -207,6 +207,16 @@ func (c *cache) drop(p *knownPool) {
 	c.count -= p.len()
 }
 
+// known selects from all that is known of a pool, fresh or not; nil if there is nothing.
+func (c *cache) known(now time.Time, pool PoolHandle) *Resolution {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.pools[pool]; p != nil {
+		return c.pickOld(now, p, 0)
+	}
+	return nil
+}
+
 // pickOld selects from all that is known of a pool, however old.
 func (c *cache) pickOld(now time.Time, p *knownPool, n uint32) *Resolution {
 	if len(p.older) > 0 {

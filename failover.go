@@ -53,10 +53,8 @@ func (f *FailoverEvent) Write(b []byte) (int, error) {
 }
 
 const (
-	// firstRetry is the pause after the first search that found no pool element; it
-	// doubles up to maxRetry, RSPLIB's pause.
-	firstRetry = 10 * time.Millisecond
-	maxRetry   = 250 * time.Millisecond
+	// maxRetry bounds the pause of a session that has no pool element between two rounds of its search.
+	maxRetry = time.Second
 	// lostDrain and forcedDrain bound the reading of what a pool element has sent before it was
 	// left: one that is lost sends nothing more, so that the end comes at once; one that lives may go on.
 	lostDrain   = time.Second
@@ -84,11 +82,11 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer, prefer
 	defer cancel()
 	defer context.AfterFunc(session.ctx, cancel)()
 
-	assoc, pe, err := session.associate(ctx, make(map[PEID]bool))
+	f, err := newSearch(session, 0).next(ctx)
 	if err == nil {
-		_ = session.sendCard(assoc) // if it is lost, the session's user meets that
-		if err = session.becomeUp(assoc, pe); err != nil {
-			assoc.Abort()
+		_ = session.sendCard(f.assoc) // if it is lost, the session's user meets that
+		if err = session.becomeUp(f.assoc, f.element.ID); err != nil {
+			f.assoc.Abort()
 		}
 	}
 	if err != nil {
@@ -96,61 +94,6 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer, prefer
 	}
 	return nil
 }
-
-// associate opens an association to one of the pool's elements. Those that cannot be reached
-// are reported, and added to failed, whose members are not tried.
-func (s *session) associate(ctx context.Context, failed map[PEID]bool) (transport.Assoc, PEID, error) {
-	var lastErr error
-	for {
-		r, err := s.endpoint.resolve(ctx, s.pool, s.wanted())
-		if err != nil {
-			return nil, 0, err
-		}
-		tried := false
-		for _, el := range s.preferred(r.Elements) {
-			if failed[el.ID] {
-				continue
-			}
-			tried = true
-			assoc, err := s.dial(ctx, el)
-			if err == nil {
-				return assoc, el.ID, nil
-			}
-			if ctx.Err() != nil {
-				return nil, 0, fmt.Errorf("PE %v: %w", el.ID, ctx.Err())
-			}
-			s.endpoint.log.Warn("pool element not reachable", "pool", s.pool, "pe", el.ID, "err", err)
-			failed[el.ID] = true
-			s.publish(EventElementUnreachable, el.ID, err)
-			s.reportFailure(el.ID)
-			lastErr = fmt.Errorf("PE %v: %w", el.ID, err)
-		}
-		if !tried && lastErr != nil {
-			return nil, 0, fmt.Errorf("%w: %w", ErrNoPoolElement, lastErr)
-		}
-		if !tried {
-			return nil, 0, ErrNoPoolElement
-		}
-	}
-}
-
-// dial opens an association to one pool element.
-func (s *session) dial(ctx context.Context, el Element) (transport.Assoc, error) {
-	timeout := s.dialer.ConnectTimeout
-	timeout = cmp.Or(timeout, defaultConnectTimeout)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for _, n := range s.endpoint.networks {
-		if n.Protocol() == el.user.Protocol && el.user.Use == protocol.DataAndControl {
-			return n.Dial(ctx, el.user, s.options())
-		}
-	}
-	return nil, fmt.Errorf("%v: %w", el.user, transport.ErrUnsupported)
-}
-
-// reportFailure reports a pool element. The Endpoint being closed is the only error, and
-// then nobody needs the report.
-func (s *session) reportFailure(id PEID) { _ = s.endpoint.ReportFailure(s.pool, id) }
 
 // isLoss reports whether an error of Send means that the association has ended.
 func isLoss(err error) bool {
@@ -165,11 +108,10 @@ func isLoss(err error) bool {
 // failover moves the session to another pool element: state is failingOver, and only this
 // goroutine ends that, but for Close. report tells the registrar that the old one cannot be reached.
 func (s *session) failover(ctx context.Context, report bool, drain time.Duration) error {
-	timeout := s.dialer.FailoverTimeout
-	timeout = cmp.Or(timeout, defaultFailoverTimeout)
+	timeout := cmp.Or(s.dialer.FailoverTimeout, defaultFailoverTimeout)
 	if timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("FailoverTimeout of %v has passed", timeout))
 		defer cancel()
 	}
 	old := s.leave(drain)
@@ -178,65 +120,43 @@ func (s *session) failover(ctx context.Context, report bool, drain time.Duration
 	} else {
 		s.endpoint.cache.setAside(s.pool, old)
 	}
-	failed := map[PEID]bool{old: true}
-	for pause := firstRetry; ; pause = min(2*pause, maxRetry) {
-		err := s.moveOn(ctx, old, failed)
+	x := newSearch(s, maxRetry)
+	x.tried[old] = true
+	for {
+		f, err := x.next(ctx)
+		if err != nil {
+			return s.giveUp(err)
+		}
+		err = s.moveOn(ctx, old, f)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || errors.As(err, new(*handlerError)) {
+		if errors.As(err, new(*handlerError)) {
 			return s.giveUp(err)
 		}
-		s.endpoint.log.Warn("session found no other pool element yet", "pool", s.pool, "err", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return s.giveUp(err)
-		}
-		// Who could not be reached may be back; only that others come first was worth to know.
-		clear(failed)
+		x.note(f.element, err)
 	}
 }
 
 // leave ends the association to the old pool element. What it still sent is kept: data to be
 // read, and its cookie.
 func (s *session) leave(drain time.Duration) PEID {
-	s.reading <- struct{}{} // a reader lets go when it meets the loss, or has got a message
+	_ = s.startReading(context.Background()) // a reader lets go when it meets the loss, or has got a message
 	defer s.reading.release()
 	s.mu.Lock()
 	assoc, peer := s.assoc, s.peer
 	s.mu.Unlock()
 	_ = assoc.SetReadDeadline(time.Now().Add(drain))
-	m := message{data: s.takePart()}
-	buf, atBorder := make([]byte, writeSize), s.rest == noRest
+	buf := make([]byte, writeSize)
 	for {
 		n, info, err := assoc.Recv(buf)
 		switch {
 		case err != nil: // the loss itself, or drain has passed
-			s.mu.Lock()
-			if !atBorder && len(s.unread) == 0 {
-				s.rest = restLost
-			}
-			s.behind = false
-			s.notify()
-			s.mu.Unlock()
-			s.gathering = s.gathering[:0]
+			s.endUnread()
 			_ = assoc.Abort()
 			return peer
-		case info.Notice != transport.NoticeNone:
-		case info.PPID == protocol.PPIDASAP:
-			s.handleControl(buf[:n], info.EOR)
-		default:
-			m.data = append(m.data, buf[:n]...)
-			if info.EOR {
-				m.info = MsgInfo{PPID: info.PPID, Stream: info.Stream, Unordered: info.Unordered, EOR: true, PE: peer}
-				s.handleAnswer(m.data, m.info)
-				s.mu.Lock()
-				s.unread = append(s.unread, m)
-				s.notify()
-				s.mu.Unlock()
-				m = message{}
-			}
+		case info.Notice == transport.NoticeNone:
+			s.keep(buf[:n], info)
 		}
 	}
 }
@@ -263,12 +183,9 @@ func (s *session) handleEnd(assoc transport.Assoc, cause error) {
 	}
 }
 
-// moveOn makes one attempt to go on with another pool element.
-func (s *session) moveOn(ctx context.Context, old PEID, failed map[PEID]bool) error {
-	assoc, pe, err := s.associate(ctx, failed)
-	if err != nil {
-		return err
-	}
+// moveOn goes on with another pool element, to which there is an association.
+func (s *session) moveOn(ctx context.Context, old PEID, to found) (err error) {
+	assoc, pe := to.assoc, to.element.ID
 	defer context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })()
 	s.mu.Lock()
 	echo, hasCookie := s.control.AppendCookieEcho(nil)
@@ -293,7 +210,6 @@ func (s *session) moveOn(ctx context.Context, old PEID, failed map[PEID]bool) er
 	if err != nil {
 		_ = assoc.Abort()
 		if !errors.As(err, new(*handlerError)) {
-			failed[pe] = true
 			s.reportFailure(pe)
 		}
 	}
@@ -364,7 +280,7 @@ func (s *Socket) ForceFailover(ctx context.Context, unreachable bool) error {
 	if err != nil {
 		return err
 	}
-	if session.dialer == nil || session.dialer.Failover == FailoverNone {
+	if !session.failsOver() {
 		return session.opError("failover", ErrNoRole)
 	}
 	if err := session.force(ctx, unreachable); err != nil {

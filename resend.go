@@ -183,15 +183,22 @@ func (s *session) handleData(data []byte, part transport.RecvInfo) (info MsgInfo
 		s.handleAnswer(data, info)
 		return info, true
 	}
-	q.part = append(q.part, data...)
-	if part.EOR {
-		whole := s.takePart()
-		s.handleAnswer(whole, info)
-		s.mu.Lock()
-		s.unread = append(s.unread, message{whole, info})
-		s.mu.Unlock()
-	}
+	s.keep(data, part)
 	return MsgInfo{}, false
+}
+
+// gatherReply returns a reply once it is whole, else nil.
+func (s *session) gatherReply(data []byte, part transport.RecvInfo) []byte {
+	s.requests.part = append(s.requests.part, data...)
+	if !part.EOR {
+		return nil
+	}
+	whole := s.takePart()
+	s.mu.Lock()
+	info := s.msgInfo(part)
+	s.mu.Unlock()
+	s.handleAnswer(whole, info)
+	return whole
 }
 
 // handleAnswer forgets the request that a reply answers, if any.

@@ -192,8 +192,9 @@ func TestResendManual(t *testing.T) {
 		session := s.connect(rsp.Dialer{Failover: rsp.FailoverManual, Resend: &rsp.Resend{}})
 		sendAll(t, session, "one")
 		b := s.pe("b", 2, nil)
-		a.die()
-		sendAll(t, session, "two") // meets the loss
+		a.Abort()
+		time.Sleep(2 * latency)
+		sendAll(t, session, "two") // meets the loss, before the session does by itself
 		if err := session.SendMsg(t.Context(), []byte("three"), rsp.MsgInfo{}); !errors.Is(err, rsp.ErrFailover) {
 			t.Errorf("SendMsg: %v, want ErrFailover", err)
 		}

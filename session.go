@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -42,8 +43,8 @@ const (
 )
 
 // session is one PU-PE session. Whoever holds reading receives from the
-// association, whoever holds writing sends on it; mu guards the rest and is never held across
-// I/O.
+// association, see startReading; whoever holds writing sends on it; mu guards the rest and is never held
+// across I/O.
 type session struct {
 	endpoint    *Endpoint
 	dialer      *Dialer // nil if accepted
@@ -71,9 +72,14 @@ type session struct {
 	echoed  []byte    // accepted: the cookie that the PU has shown last
 	card    []byte    // our business card, if the user sent one: a message
 	prefer  []PEID    // pool elements that a business card prefers
-	unread  []message // from an association that was lost, oldest first
+	unread  []message // that nobody was there to read, oldest first; the last may be a part
 	notes   []*Notification
 	lostAt  time.Time
+	rtt     time.Duration // to the peer; 0: not known
+
+	watching   bool        // the one who reads is the watcher
+	readers    int         // who wait for the watcher to make way
+	watchArmed atomic.Bool // the watcher is about to look whether anybody reads
 
 	readingEnded                bool              // a Server that shuts down lets nobody read
 	tuned                       transport.Options // by SetSessionParameters
@@ -131,9 +137,9 @@ func (s *session) handleLoss(assoc transport.Assoc, cause error) {
 		s.publishLoss(cause)
 		s.becomeLost(cause)
 	}
-	pe, failsOver := s.peer, s.dialer != nil && s.dialer.Failover != FailoverNone
+	pe := s.peer
 	s.mu.Unlock()
-	if met && failsOver {
+	if met && s.failsOver() {
 		s.endpoint.log.Warn("session lost its pool element", "pool", s.pool, "pe", pe, "err", cause)
 	}
 }
@@ -141,7 +147,7 @@ func (s *session) handleLoss(assoc transport.Assoc, cause error) {
 // becomeLost leaves the state up; s.mu is held.
 func (s *session) becomeLost(cause error) {
 	s.lostAt, s.behind = time.Now(), true
-	if s.dialer == nil || s.dialer.Failover == FailoverNone {
+	if !s.failsOver() {
 		s.becomeEnded(cause)
 		return
 	}
@@ -173,10 +179,15 @@ func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
 	}
 	s.state, s.err, s.assoc, s.peer = up, nil, assoc, peer
 	s.becomeResending()
+	s.rtt = cmp.Or(assoc.RTT(), s.rtt)
 	s.applyDeadlines()
+	s.armWatch()
 	s.notify()
 	return nil
 }
+
+// failsOver reports whether the session goes on when it loses its pool element.
+func (s *session) failsOver() bool { return s.dialer != nil && s.dialer.Failover != FailoverNone }
 
 // note queues a notification, if they are wanted; s.mu is held.
 func (s *session) note(n *Notification) {
@@ -231,140 +242,6 @@ func (s *session) wait(ctx context.Context, deadline time.Time, also <-chan stru
 		return os.ErrDeadlineExceeded
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-}
-
-// recv receives the next message, part of a message, or notification. Cookie echoes are among
-// the messages.
-func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
-	if err := s.reading.acquire(ctx); err != nil {
-		return 0, MsgInfo{}, err
-	}
-	defer s.reading.release()
-	defer s.begin(ctx, &s.readCall)()
-	for {
-		if n, info, err := s.takeUnread(b); n > 0 || info.EOR || err != nil {
-			return n, info, err
-		}
-		assoc, err := s.waitReadable(ctx)
-		if err != nil {
-			return 0, MsgInfo{}, err
-		}
-		if assoc == nil {
-			continue // something else has come first
-		}
-		n, info, err := assoc.Recv(b)
-		switch {
-		case err == nil && info.Notice != transport.NoticeNone:
-		case err == nil && info.PPID == protocol.PPIDASAP:
-			s.handleControl(b[:n], info.EOR)
-		case err == nil:
-			if info, inBuffer := s.handleData(b[:n], info); inBuffer {
-				return n, info, nil
-			}
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if ctx.Err() != nil {
-				return 0, MsgInfo{}, ctx.Err()
-			}
-			if s.mayRecv(assoc) {
-				return 0, MsgInfo{}, s.readExpired(err)
-			}
-		default:
-			s.handleEnd(assoc, err)
-		}
-	}
-}
-
-// waitReadable returns the association to receive from; nil when there is something
-// unread. While the session fails over it lets go of reading, which the failover needs.
-func (s *session) waitReadable(ctx context.Context) (transport.Assoc, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for {
-		switch {
-		case len(s.unread) > 0, s.noteIsNext(), s.rest == restLost:
-			return nil, nil
-		case s.readingEnded:
-			return nil, io.EOF
-		case s.readsFrom(s.assoc):
-			return s.assoc, nil
-		case s.state == lost:
-			return nil, ErrFailover
-		case s.state == ended:
-			return nil, s.err
-		}
-		if err := s.waitUnread(ctx); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// waitUnread is wait for the one who holds reading, and releases that too meanwhile.
-func (s *session) waitUnread(ctx context.Context) error {
-	s.reading.release()
-	err := s.wait(ctx, s.readDeadline, nil)
-	s.mu.Unlock()
-	s.reading <- struct{}{} // a failover holds it but for a moment
-	s.mu.Lock()
-	return err
-}
-
-// noteIsNext reports whether a notification comes before what the association holds; s.mu is held.
-func (s *session) noteIsNext() bool {
-	return len(s.notes) > 0 && s.rest != restToCome && !s.behind
-}
-
-// takeUnread returns what has come before everything that the association still holds, if anything.
-// A message is not torn apart by a notification, nor completed by the next pool element's.
-func (s *session) takeUnread(b []byte) (int, MsgInfo, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.rest == restLost {
-		s.rest = noRest
-		return 0, MsgInfo{}, io.ErrUnexpectedEOF
-	}
-	if len(s.unread) > 0 {
-		m := &s.unread[0]
-		n := copy(b, m.data)
-		info := m.info
-		if n < len(m.data) {
-			m.data, info.EOR, s.rest = m.data[n:], false, restToCome
-		} else {
-			s.unread, s.rest = s.unread[1:], noRest
-		}
-		return n, info, nil
-	}
-	if s.noteIsNext() {
-		n := s.notes[0]
-		s.notes = s.notes[1:]
-		return 0, MsgInfo{EOR: true, PE: n.PE, Notification: n}, nil
-	}
-	return 0, MsgInfo{}, nil
-}
-
-// maxControl is the longest message of the control channel.
-const maxControl = 1 << 16
-
-// handleControl takes a part of a message of the control channel, and acts on the whole; the
-// caller holds reading.
-func (s *session) handleControl(part []byte, whole bool) {
-	if len(s.gathering)+len(part) > maxControl {
-		part = nil // too long to mean anything: what is left does not parse
-	}
-	s.gathering = append(s.gathering, part...)
-	if !whole {
-		return
-	}
-	data := s.gathering
-	s.gathering = s.gathering[:0]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch event, cookie := s.control.Handle(data); {
-	case event == asap.CookieEchoed && s.dialer == nil:
-		s.echoed = append(s.echoed[:0], cookie...)
-		s.unread = append(s.unread, message{append([]byte(nil), cookie...), MsgInfo{EOR: true, PPID: protocol.PPIDASAP, CookieEcho: true}})
-	case event == asap.CardReceived:
-		s.handleCard()
 	}
 }
 
@@ -428,7 +305,10 @@ func (s *session) applyDeadlines() {
 		return
 	}
 	read, write := s.readDeadline, s.writeDeadline
-	if s.readingEnded || s.readCall != nil && s.readCall.interrupted {
+	if s.watching {
+		read = time.Time{}
+	}
+	if s.watching && s.readers > 0 || s.readingEnded || s.readCall != nil && s.readCall.interrupted {
 		read = pastDeadline
 	}
 	if s.writeCall != nil && s.writeCall.interrupted {
