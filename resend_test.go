@@ -369,28 +369,3 @@ func wantGot(t *testing.T, pe *testPE, want ...string) {
 		t.Errorf("got %d more messages, the first is %.40q", n, <-pe.got)
 	}
 }
-
-// A request costs the session no memory but that of its copy, which is used again.
-func TestResendAllocs(t *testing.T) {
-	pu, pe, stop, err := connPipeBy(rsp.InMemory, rsp.Dialer{Resend: &rsp.Resend{}})()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	go io.Copy(pe, pe)
-	request, reply := make([]byte, 1000), make([]byte, 2000)
-	if n := testing.AllocsPerRun(1000, func() {
-		for range 4 {
-			if _, err := pu.Write(request); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for range 4 {
-			if _, err := pu.Read(reply); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}); n >= 1 {
-		t.Errorf("%v allocations for 4 requests and answers", n)
-	}
-}
