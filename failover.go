@@ -293,6 +293,7 @@ var errForced = errors.New("failover forced by the user")
 
 func (s *session) force(ctx context.Context, report bool) error {
 	s.mu.Lock()
+	before := s.ups
 	if s.state == up || s.state == lost {
 		drain := lostDrain
 		if s.state == up {
@@ -314,8 +315,11 @@ func (s *session) force(ctx context.Context, report bool) error {
 	_, err := s.ready(ctx, &time.Time{})
 	if errors.Is(err, ErrFailover) {
 		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.ups != before {
+			return nil // the new one is lost already, which the next call tells
+		}
 		err = s.err
-		s.mu.Unlock()
 	}
 	return err
 }

@@ -398,6 +398,37 @@ func TestForceFailoverFromLivingPE(t *testing.T) {
 	})
 }
 
+// ForceFailover has done what it was asked for also if the new pool element is lost at once: the session needs
+// another failover then, which its user is told as ever.
+func TestForceFailoverToDyingPE(t *testing.T) {
+	for range 20 { // who sees the loss first is left to the scheduler
+		synctest.Test(t, func(t *testing.T) {
+			s := newScope(t)
+			s.pe("a", 1, nil)
+			var b *testPE
+			session := s.connect(rsp.Dialer{Failover: rsp.FailoverManual, OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+				if f.PE == 2 {
+					b.die()
+				}
+				return nil
+			}})
+			b = s.pe("b", 2, nil)
+			read := make(chan error)
+			go func() { _, err := session.Read(make([]byte, 10)); read <- err }()
+			synctest.Wait()
+			if err := session.ForceFailover(t.Context(), false); err != nil {
+				t.Errorf("ForceFailover: %v", err)
+			}
+			if err := <-read; !errors.Is(err, rsp.ErrFailover) {
+				t.Errorf("Read: %v, want ErrFailover", err)
+			}
+			if err := session.ForceFailover(t.Context(), true); err != nil || session.PeerPE() != 1 {
+				t.Errorf("ForceFailover: %v, with PE %v", err, session.PeerPE())
+			}
+		})
+	}
+}
+
 // A session that finds no other pool element waits for one to come, reads and writes with
 // it, up to FailoverTimeout.
 func TestFailoverWaitsForPE(t *testing.T) {

@@ -63,6 +63,7 @@ type session struct {
 
 	mu      sync.Mutex
 	state   sessionState
+	ups     int   // how often it came up
 	err     error // why it ended or was lost
 	changed chan struct{}
 	assoc   transport.Assoc // the latest; its deadlines are those below
@@ -178,6 +179,7 @@ func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
 		return s.err
 	}
 	s.state, s.err, s.assoc, s.peer = up, nil, assoc, peer
+	s.ups++
 	s.becomeResending()
 	s.rtt = cmp.Or(assoc.RTT(), s.rtt)
 	s.applyDeadlines()
