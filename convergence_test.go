@@ -32,21 +32,28 @@ var (
 //	go test -run TestConvergence -schedules=1000
 //	go test -run TestConvergence -seed=N -v
 func TestConvergence(t *testing.T) {
-	first, last := uint64(1), uint64(*scheduleCount)
-	if *scheduleSeed != 0 {
-		first, last = *scheduleSeed, *scheduleSeed
-	}
 	var longest time.Duration
-	for seed := first; seed <= last; seed++ {
-		cryptotest.SetGlobalRandom(t, seed) // of which the endpoints' timers come
-		synctest.Test(t, func(t *testing.T) {
-			longest = max(longest, newFaults(t, seed).run())
-		})
-		if t.Failed() {
-			t.Fatalf("to see this again: go test -run TestConvergence -seed=%d -v", seed)
-		}
+	n := eachSchedule(t, func(t *testing.T, seed uint64) { longest = max(longest, newFaults(t, seed).run()) })
+	t.Logf("%d schedules, all equal after %v at most", n, longest)
+}
+
+// eachSchedule runs the schedules of all seeds, each in a bubble, and returns how many there are.
+func eachSchedule(t *testing.T, run func(t *testing.T, seed uint64)) uint64 {
+	seed, last := uint64(1), uint64(*scheduleCount)
+	if *scheduleSeed != 0 {
+		seed, last = *scheduleSeed, *scheduleSeed
 	}
-	t.Logf("%d schedules, all equal after %v at most", last-first+1, longest)
+	n := last - seed + 1
+	defer func() { // a bubble that fails ends the test
+		if t.Failed() {
+			t.Logf("to see this again: go test -run %s -seed=%d -v", t.Name(), seed)
+		}
+	}()
+	for ; seed <= last; seed++ {
+		cryptotest.SetGlobalRandom(t, seed) // of which the endpoints' timers come
+		synctest.Test(t, func(t *testing.T) { run(t, seed) })
+	}
+	return n
 }
 
 // faults is an operation scope to which a random schedule of faults happens.

@@ -11,8 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-	"testing/cryptotest"
-	"testing/synctest"
 	"time"
 
 	"github.com/rserpool/rsp"
@@ -26,23 +24,13 @@ import (
 //	go test -run TestDialogue -schedules=10000
 //	go test -run TestDialogue -seed=N -v
 func TestDialogue(t *testing.T) {
-	first, last := uint64(1), uint64(*scheduleCount)
-	if *scheduleSeed != 0 {
-		first, last = *scheduleSeed, *scheduleSeed
-	}
 	var seen dialogueCounts
-	for seed := first; seed <= last; seed++ {
-		cryptotest.SetGlobalRandom(t, seed) // of which the endpoints' timers come
-		synctest.Test(t, func(t *testing.T) {
-			d := newDialogue(t, seed)
-			d.run()
-			d.check(&seen)
-		})
-		if t.Failed() {
-			t.Fatalf("to see this again: go test -run TestDialogue -seed=%d -v", seed)
-		}
-	}
-	t.Logf("%d schedules: %+v", last-first+1, seen)
+	n := eachSchedule(t, func(t *testing.T, seed uint64) {
+		d := newDialogue(t, seed)
+		d.run()
+		d.check(&seen)
+	})
+	t.Logf("%d schedules: %+v", n, seen)
 }
 
 // dialogueCounts tells that the schedules have done what they are for.
