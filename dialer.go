@@ -40,6 +40,16 @@ type Dialer struct {
 	// FailoverTimeout is how long a session tries to find another pool element before
 	// it gives up. Default: 30 s; negative: for ever.
 	FailoverTimeout time.Duration
+	// Standby keeps an association to a second pool element ready, so that a failover is one round
+	// trip: cookie, request, answer. It is opened once the session is up, replaced when it is lost, and closed and
+	// opened anew when its pool element has left the pool, which is looked up every 10 s. Without Standby
+	// there is one too while the session's own pool element is suspected.
+	//
+	// What it costs: an association with its heartbeats, a goroutine, a resolution every 10 s, and a session
+	// at a pool element that sees nothing come: it counts in a Server's load and limit, what that one sends unasked is
+	// kept for the failover, up to 64 KiB, and one that ends idle sessions has it opened again and again, with
+	// pauses up to 10 s. FailoverNone has no use for it.
+	Standby bool
 	// ConnectTimeout bounds the opening of an association to one pool element.
 	// Default: 5 s.
 	ConnectTimeout time.Duration

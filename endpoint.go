@@ -36,7 +36,7 @@ type Endpoint struct {
 	hear   sync.Once       // done when announces are heard
 	ctx    context.Context // ends with the Endpoint
 	cancel context.CancelFunc
-	wg     sync.WaitGroup // failovers
+	wg     sync.WaitGroup // what sessions do by themselves
 
 	// Owned by the loop: used only in its Do and Tell.
 	questions map[asap.QueryID]*question
@@ -358,12 +358,13 @@ func (e *Endpoint) remove(s *Socket) {
 }
 
 // goFailover runs f as a goroutine of the Endpoint's, unless it is closed.
-func (e *Endpoint) goFailover(f func()) {
+func (e *Endpoint) goFailover(f func()) (runs bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {
 		e.wg.Go(f)
 	}
+	return !e.closed
 }
 
 // Close deregisters all pool elements, ends all sessions and the association with the

@@ -122,12 +122,14 @@ func (s *session) failover(ctx context.Context, report bool, drain time.Duration
 	}
 	x := newSearch(s, maxRetry)
 	x.tried[old] = true
-	for {
-		f, err := x.next(ctx)
-		if err != nil {
-			return s.giveUp(err)
+	for f, ready := s.takeSpare(); ; ready = false {
+		if !ready {
+			var err error
+			if f, err = x.next(ctx); err != nil {
+				return s.giveUp(err)
+			}
 		}
-		err = s.moveOn(ctx, old, f)
+		err := s.moveOn(ctx, old, f)
 		if err == nil {
 			return nil
 		}

@@ -88,7 +88,9 @@ func (s *session) watch() {
 		case err != nil:
 			s.handleEnd(assoc, err)
 			return
-		case info.Notice == transport.NoticeNone:
+		case info.Notice != transport.NoticeNone:
+			s.handleNotice(assoc, info.Notice)
+		default:
 			s.keep(buf[:n], info)
 			size += max(n, minUnread)
 		}

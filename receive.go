@@ -34,6 +34,7 @@ func (s *session) recv(ctx context.Context, b []byte) (int, MsgInfo, error) {
 		n, info, err := assoc.Recv(b)
 		switch {
 		case err == nil && info.Notice != transport.NoticeNone:
+			s.handleNotice(assoc, info.Notice)
 		case err == nil && info.PPID == protocol.PPIDASAP:
 			s.handleControl(b[:n], info.EOR)
 		case err == nil:

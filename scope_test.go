@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,8 @@ type testPE struct {
 	deaf   bool        // does not even read
 	// replies, unless nil, are what its messages are answered with, in turn; then it is silent.
 	replies []string
+
+	sessions atomic.Int32 // accepted
 }
 
 func (s *scope) pe(name string, id rsp.PEID, set func(*testPE)) *testPE {
@@ -101,6 +104,7 @@ func (pe *testPE) serve() {
 		if err != nil {
 			return
 		}
+		pe.sessions.Add(1)
 		go pe.echo(session)
 	}
 }

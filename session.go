@@ -78,6 +78,9 @@ type session struct {
 	lostAt  time.Time
 	rtt     time.Duration // to the peer; 0: not known
 
+	suspected bool   // the peer misses answers
+	spare     *spare // nil: none is wanted
+
 	watching   bool        // the one who reads is the watcher
 	readers    int         // who wait for the watcher to make way
 	watchArmed atomic.Bool // the watcher is about to look whether anybody reads
@@ -184,6 +187,8 @@ func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
 	s.rtt = cmp.Or(assoc.RTT(), s.rtt)
 	s.applyDeadlines()
 	s.armWatch()
+	s.suspected = false
+	s.updateSpare()
 	s.notify()
 	return nil
 }
