@@ -67,7 +67,7 @@ const (
 
 // Connect opens a session with a pool. The pool element is selected by the pool's policy;
 // one that cannot be reached is reported to the registrar, and the next is tried until ctx ends. A pool
-// that has no element gives ErrUnknownPool.
+// that has no element gives ErrUnknownPool. The error holds a SearchError, which names every attempt.
 func (d *Dialer) Connect(ctx context.Context, pool PoolHandle) (*Socket, error) {
 	return d.connect(ctx, pool, nil)
 }

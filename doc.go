@@ -55,6 +55,16 @@
 // [MsgInfo].CookieEcho from [Socket.RecvMsg]). So the state travels with the client, and servers
 // need to share none.
 //
+// The next PE is the registrar's choice or, if that does not answer at once, one that is known from its answers before.
+// Another PE is tried beside one that does not answer; the first association that is up wins. Those that cannot be
+// reached are reported. While the whole pool is gone, the session seeks on, with pauses of up to a second,
+// for [Dialer].FailoverTimeout; then reads and writes give a [SearchError], which names every attempt.
+//
+// A PE that misses answers is suspected: the session connects to the next one beside it, lets go of that
+// when the first answers, and moves there at once when it is lost. [Dialer].Standby keeps such an association at
+// all times. A loss is noticed also while nobody reads the session: then it reads by itself, and keeps up to 64 KiB of
+// what comes.
+//
 // [Dialer].Failover chooses between this, RSPLIB's way (the session reports [ErrFailover]
 // until [Socket.ForceFailover]), and none.
 //

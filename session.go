@@ -20,9 +20,12 @@ import (
 //
 //	 PU's goroutines                       the session
 //	                                       up, on PE 1
-//	 Read or Write meets the loss ───────▶ becomeLost
+//	                                       suspects PE 1: seeks a spare association, see spare
+//	 Read, Write, or the watcher if
+//	 nobody reads, meets the loss ───────▶ becomeLost
 //	 both wait (or get ErrFailover)        what PE 1 still sent is kept for Read
-//	                                       resolve, associate with PE 2, COOKIE_ECHO
+//	                                       the spare, else the first that a search reaches
+//	                                       COOKIE_ECHO
 //	                                       OnFailover sends again what was not answered
 //	 both go on ◀───────────────────────── becomeUp, on PE 2
 //
