@@ -121,6 +121,7 @@ type part struct {
 
 	PE         rsp.PEID
 	Registrars []string // that a PE or a PU knows
+	Dialogue   string   // how a PU talks to EchoPool; "": it does not, but resolves it
 }
 
 const partEnv = "RSP_TEST_PART"
@@ -149,7 +150,10 @@ func runPart(arg string) error {
 	if err != nil {
 		return err
 	}
-	if p.PE == 0 {
+	switch {
+	case p.Dialogue != "":
+		return runDialogue(e, p.Dialogue)
+	case p.PE == 0:
 		return resolveForever(e)
 	}
 	listener, err := e.Listen(ctx(), "EchoPool", rsp.PE{ID: p.PE})
