@@ -1,6 +1,7 @@
 package rsp_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,4 +137,26 @@ func TestSuspectEarlySwitchLate(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A spare association that misses answers as well is no place to go: the next PE is sought.
+func TestStandbySuspected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a, b := s.pe("a", 1, nil), s.pe("b", 2, nil)
+		failovers := 0
+		session := s.connect(rsp.Dialer{Standby: true, OnFailover: func(ctx context.Context, f *rsp.FailoverEvent) error {
+			failovers++
+			return again("again")(ctx, f)
+		}})
+		exchange(t, session, "one", 1)
+		time.Sleep(time.Second)
+		c := s.pe("c", 3, nil)
+		a.host.Kill()
+		b.host.Kill()
+		wantMsg(t, session, "again", 3)
+		if failovers != 1 || c.sessions.Load() != 1 {
+			t.Errorf("%d failovers, %d sessions with C", failovers, c.sessions.Load())
+		}
+	})
 }
