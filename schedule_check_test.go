@@ -102,7 +102,7 @@ func (d *dialogue) checkLosses(seen *dialogueCounts) {
 		requests, answers := d.checkStay(number)
 		if len(requests) > 0 {
 			for n := next; n < requests[0]; n++ {
-				if number == 0 || !d.sent[n-1].Before(d.failovers[number-1].lostAt) {
+				if !d.sentBefore(n, number) {
 					d.Errorf("request %d was lost, but sent in stay %d", n, number)
 				}
 				seen.lostRequests++
@@ -119,9 +119,19 @@ func (d *dialogue) checkLosses(seen *dialogueCounts) {
 		}
 	}
 	for n := next; n <= len(d.sent); n++ {
-		if len(d.failovers) == 0 || !d.sent[n-1].Before(d.failovers[len(d.failovers)-1].lostAt) {
+		if !d.sentBefore(n, len(d.failovers)) {
 			d.Errorf("request %d was lost in the last stay", n)
 		}
 		seen.lostRequests++
 	}
+}
+
+// sentBefore reports whether request n was sent before the loss that led to a stay. In a stay that was lost as soon as
+// it began, the one and the other are at the same time.
+func (d *dialogue) sentBefore(n, number int) bool {
+	if number == 0 {
+		return false
+	}
+	sent, lost := d.sent[n-1], d.failovers[number-1].lostAt
+	return sent.Before(lost) || sent.Equal(lost) && number > 1 && d.failovers[number-2].at.Equal(lost)
 }
