@@ -188,7 +188,7 @@ func (s *session) handleEnd(assoc transport.Assoc, cause error) {
 // moveOn goes on with another pool element, to which there is an association.
 func (s *session) moveOn(ctx context.Context, old PEID, to found) (err error) {
 	assoc, pe := to.assoc, to.element.ID
-	defer context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })()
+	inTime := context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })
 	s.mu.Lock()
 	echo, hasCookie := s.control.AppendCookieEcho(nil)
 	f := &FailoverEvent{
@@ -206,12 +206,15 @@ func (s *session) moveOn(ctx context.Context, old PEID, to found) (err error) {
 	if err == nil {
 		err = s.callHandler(ctx, f)
 	}
+	if !inTime() && err == nil {
+		err = ctx.Err() // the deadline must not be that of the session's user
+	}
 	if err == nil {
 		err = s.completeFailover(f)
 	}
 	if err != nil {
 		_ = assoc.Abort()
-		if !errors.As(err, new(*handlerError)) {
+		if ctx.Err() == nil && !errors.As(err, new(*handlerError)) {
 			s.reportFailure(pe)
 		}
 	}

@@ -476,6 +476,28 @@ func TestFailoverGivesUp(t *testing.T) {
 	})
 }
 
+// A handler that outlasts FailoverTimeout has failed, which is not the new pool element's fault.
+func TestOnFailoverTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a := s.pe("a", 1, nil)
+		session := s.connect(rsp.Dialer{FailoverTimeout: time.Second, OnFailover: func(ctx context.Context, _ *rsp.FailoverEvent) error {
+			<-ctx.Done()
+			return nil
+		}})
+		s.pe("b", 2, nil)
+		a.die()
+		session.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := session.Read(make([]byte, 10)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Read: %v, want a timeout", err)
+		}
+		time.Sleep(10 * latency)
+		if n := s.reg.Stats().FailureReports; n > 1 {
+			t.Errorf("%d failure reports, want that of A alone", n)
+		}
+	})
+}
+
 // Close interrupts a failover, and those who wait for it.
 func TestCloseInterruptsFailover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
