@@ -6,8 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -273,101 +271,6 @@ func TestSilentPEIsNoticedAndReported(t *testing.T) {
 	})
 }
 
-// RFC 3237 section 2.1 wants "no single point of failure in the system": a session whose registrars are
-// all gone goes on with what its Endpoint was told before. The first failover waits for a registrar,
-// the next does not.
-func TestFailoverWithoutRegistrar(t *testing.T) {
-	for name, c := range map[string]struct {
-		end    func(*testPE)
-		notice time.Duration // until the session notices, at most
-	}{
-		"aborted":  {func(pe *testPE) { pe.Abort() }, 10 * latency},
-		"silent":   {func(pe *testPE) { pe.host.Kill() }, 7 * time.Second},
-		"good-bye": {func(pe *testPE) { go pe.Close() }, 2 * time.Second}, // that it tried to deregister
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newScope(t)
-				pes := map[rsp.PEID]*testPE{}
-				for id := range rsp.PEID(3) {
-					pes[id+1] = s.pe("pe", id+1, func(pe *testPE) { pe.cookie = "c" })
-				}
-				var log logRecorder
-				var lost []rsp.PEID
-				session := s.connect(rsp.Dialer{
-					Endpoint: s.endpoint("pu", s.host(), rsp.Config{Logger: log.logger()}),
-					OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
-						lost = append(lost, f.Lost)
-						_, err := f.Write([]byte("again"))
-						return err
-					},
-				})
-				exchange(t, session, "one", 1)
-				exchange(t, session, "more", 1) // reads the cookie first
-				s.registrarHost.Kill()
-				for i := range 2 {
-					old, next := rsp.PEID(i+1), rsp.PEID(i+2)
-					start := time.Now()
-					c.end(pes[old])
-					wantMsg(t, session, "again", next)
-					if took := time.Since(start); took > c.notice+100*time.Millisecond {
-						t.Errorf("going on with PE %v took %v", next, took)
-					}
-					if got := <-pes[next].got; got != "cookie c" {
-						t.Errorf("PE %v got %q first, want the cookie", next, got)
-					}
-				}
-				if !slices.Equal(lost, []rsp.PEID{1, 2}) {
-					t.Errorf("OnFailover was called for PEs %v", lost)
-				}
-				time.Sleep(10 * time.Second) // RegistrarResponseTimeout, and RegistrarRequestTimeout for another one
-				log.wantCount(t, outageLogged, 1)
-			})
-		})
-	}
-}
-
-// A pool element that has ended a session is not selected from the cache again, since it may be
-// about to leave the pool. Without a registrar it is better than none.
-func TestGoodByeAndCache(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		listener, err := s.endpoint("pe", s.host(), rsp.Config{}).Listen(ctx(), "EchoPool", rsp.PE{ID: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { // each session is good for one message
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				buf := make([]byte, 10)
-				n, _ := conn.Read(buf)
-				conn.Write(buf[:n])
-				conn.Close()
-			}
-		}()
-		e := s.endpoint("pu", s.host(), rsp.Config{StaleCache: time.Hour})
-		session := s.connect(rsp.Dialer{Endpoint: e, OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
-			_, err := f.Write([]byte("again"))
-			return err
-		}})
-		exchange(t, session, "one", 1)
-		wantMsg(t, session, "again", 1)
-		if n := s.reg.Stats().Resolutions; n != 2 {
-			t.Errorf("the registrar was asked %d times, want 2: to begin, and to go on", n)
-		}
-		s.reg.Abort()
-		for range 3 {
-			wantMsg(t, session, "again", 1)
-		}
-		if r, err := e.Resolve(ctx(), "EchoPool", 0); err != nil || !r.Stale || r.Elements[0].ID != 1 {
-			t.Errorf("%+v, %v", r, err)
-		}
-	})
-}
-
 // ForceFailover also leaves a pool element that works.
 func TestForceFailoverFromLivingPE(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -516,91 +419,6 @@ func TestCloseInterruptsFailover(t *testing.T) {
 			if err := <-done; !errors.Is(err, net.ErrClosed) {
 				t.Errorf("%v, want net.ErrClosed", err)
 			}
-		}
-	})
-}
-
-// A cancelled context interrupts RecvMsg and SendMsg, and harms nothing.
-func TestContextInterruptsRecv(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		s.pe("a", 1, nil)
-		session := s.connect(rsp.Dialer{})
-		for range 3 {
-			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(time.Second, cancel)
-			if _, _, err := session.RecvMsg(ctx, make([]byte, 10)); !errors.Is(err, context.Canceled) {
-				t.Fatalf("RecvMsg: %v, want context.Canceled", err)
-			}
-			exchange(t, session, "still here", 1)
-		}
-	})
-}
-
-// 11 is the control channel's (RFC 5352 section 6): a user cannot send on it.
-func TestReservedPPID(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		s.pe("a", 1, nil)
-		session := s.connect(rsp.Dialer{})
-		if err := session.SendMsg(t.Context(), []byte("x"), rsp.MsgInfo{PPID: 11}); !errors.Is(err, rsp.ErrReservedPPID) {
-			t.Errorf("SendMsg: %v, want ErrReservedPPID", err)
-		}
-	})
-}
-
-// What cannot be sent, or received into nothing, gives an error and loses nothing: neither the
-// session nor its pool element.
-func TestBadMessages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		s.pe("a", 1, nil)
-		session := s.connect(rsp.Dialer{})
-		for name, b := range map[string][]byte{"empty": nil, "huge": make([]byte, 1<<24)} {
-			if err := session.SendMsg(t.Context(), b, rsp.MsgInfo{}); err == nil || errors.Is(err, rsp.ErrLost) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		if err := session.SendMsg(t.Context(), make([]byte, 1<<24), rsp.MsgInfo{}); !errors.Is(err, rsp.ErrMessageTooLong) {
-			t.Errorf("huge: %v", err)
-		}
-		if _, _, err := session.RecvMsg(t.Context(), nil); !errors.Is(err, io.ErrShortBuffer) {
-			t.Errorf("no buffer: %v", err)
-		}
-		if n, err := session.Write(nil); n != 0 || err != nil {
-			t.Errorf("writing nothing: %d, %v", n, err)
-		}
-		exchange(t, session, "still here", 1)
-	})
-}
-
-// RecvMsg sees the borders of messages, their PPID and stream; Read sees bytes.
-func TestMessagesAndBytes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScope(t)
-		s.pe("a", 1, nil)
-		session := s.connect(rsp.Dialer{})
-		long := strings.Repeat("long ", 100)
-		for i := range 2 {
-			if err := session.SendMsg(t.Context(), []byte(long), rsp.MsgInfo{PPID: rsp.PPID(40 + i), Stream: uint16(i)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		buf := make([]byte, 400)
-		n, info, err := session.RecvMsg(t.Context(), buf)
-		if n != 400 || info.EOR || info.PPID != 40 || err != nil {
-			t.Errorf("first part: %d bytes, %+v, %v", n, info, err)
-		}
-		n, info, err = session.RecvMsg(t.Context(), buf)
-		if n != 100 || !info.EOR || info.PPID != 40 || err != nil {
-			t.Errorf("second part: %d bytes, %+v, %v", n, info, err)
-		}
-		if _, err := io.ReadFull(session, buf[:7]); err != nil || string(buf[:7]) != "long lo" {
-			t.Errorf("Read: %q, %v", buf[:7], err)
-		}
-		n, info, err = session.RecvMsg(t.Context(), make([]byte, 1000))
-		if n != 493 || !info.EOR || info.PPID != 41 || info.Stream != 1 || err != nil {
-			t.Errorf("rest: %d bytes, %+v, %v", n, info, err)
 		}
 	})
 }

@@ -82,6 +82,9 @@ func (p *peer) send(m effect.Appender) {
 func (p *peer) receive() (wire.Message, error) {
 	p.Helper()
 	n, info, err := p.Recv(p.buf)
+	for err == nil && info.Notice != transport.NoticeNone {
+		n, info, err = p.Recv(p.buf)
+	}
 	if err != nil {
 		return nil, err
 	}
