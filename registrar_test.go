@@ -50,12 +50,18 @@ type peer struct {
 	buf     []byte
 }
 
+// toRegistrar is how patient associations with registrars are.
+var toRegistrar = transport.Options{
+	RTOInitial: 500 * time.Millisecond, RTOMin: 200 * time.Millisecond, RTOMax: time.Second,
+	HeartbeatInterval: 3 * time.Second, PathMaxRetrans: 3, AssocMaxRetrans: 3,
+}
+
 // dialTCP opens an association over the TCP mapping.
 func dialTCP(t testing.TB, r *rsp.Registrar) transport.Assoc {
 	t.Helper()
 	at := netip.MustParseAddrPort(r.Addr())
 	to := protocol.TransportAddr{Protocol: protocol.TCP, Port: at.Port(), Addrs: []netip.Addr{at.Addr()}}
-	assoc, err := tcp.Network{}.Dial(context.Background(), to, transport.Options{})
+	assoc, err := tcp.Network{}.Dial(context.Background(), to, toRegistrar)
 	if err != nil {
 		t.Fatal(err)
 	}

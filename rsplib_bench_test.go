@@ -3,6 +3,7 @@ package rsp_test
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/rserpool/rsp/internal/effect"
 	"github.com/rserpool/rsp/internal/lab"
 	"github.com/rserpool/rsp/internal/protocol"
+	"github.com/rserpool/rsp/internal/transport"
+	"github.com/rserpool/rsp/internal/transport/sctp"
 	"github.com/rserpool/rsp/internal/wire"
 )
 
@@ -156,6 +159,45 @@ func benchmarkRequests(b *testing.B, hosts []*lab.Host, by maker, clients, atOnc
 	for len(peers) < clients {
 		peers = append(peers, s.dial(0, protocol.PortASAP))
 	}
+	s.measureRequests(b, peers, atOnce, request)
+}
+
+// BenchmarkBareEcho measures the same of a program in Go that only sends back what it receives: the floor of
+// BenchmarkRequestsBesideRSPLIB.
+func BenchmarkBareEcho(b *testing.B) {
+	lab.Benchmark(b, func(b *testing.B) {
+		s := newRealScope(b, lab.Hosts(b, allHosts, 1))
+		s.start("registrar 1", 0, part{Echo: s.addr(0, protocol.PortASAP)})
+		s.measureRequests(b, []*peer{s.dial(0, protocol.PortASAP)}, 1, resolution)
+	})
+}
+
+// runEcho is that program.
+func runEcho(at string) error {
+	network, err := sctp.New()
+	if err != nil {
+		return err
+	}
+	addr := netip.MustParseAddrPort(at)
+	local := protocol.TransportAddr{Protocol: protocol.SCTP, Port: addr.Port(), Addrs: []netip.Addr{addr.Addr()}}
+	ln, err := network.Listen(ctx(), local, toRegistrar)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	assoc, err := ln.Accept(ctx())
+	for buf := make([]byte, 1<<10); err == nil; {
+		var n int
+		var info transport.RecvInfo
+		if n, info, err = assoc.Recv(buf); err == nil && info.Notice == transport.NoticeNone {
+			err = assoc.Send(buf[:n], transport.SendInfo{PPID: info.PPID})
+		}
+	}
+	return err
+}
+
+// measureRequests has clients ask the process that is called registrar 1.
+func (s *realScope) measureRequests(b *testing.B, peers []*peer, atOnce int, request func(s *realScope, i int) effect.Appender) {
 	pid, asked := s.pids["registrar 1"], 0
 	ask := func() {
 		for _, p := range peers {

@@ -121,6 +121,7 @@ type part struct {
 
 	PE         rsp.PEID
 	Registrars []string // that a PE or a PU knows
+	Echo       string   // where a program that knows no pools echoes
 	Dialogue   string   // how a PU talks to EchoPool; "": it does not, but resolves it
 }
 
@@ -143,8 +144,11 @@ func runPart(arg string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	if p.Registrar != 0 {
+	switch {
+	case p.Registrar != 0:
 		return p.runRegistrar(log)
+	case p.Echo != "":
+		return runEcho(p.Echo)
 	}
 	e, err := rsp.NewEndpoint(&rsp.Config{Registrars: p.Registrars, Logger: log})
 	if err != nil {
@@ -236,7 +240,7 @@ func dialFrom(t testing.TB, h *lab.Host, addr string) *peer {
 	at := netip.MustParseAddrPort(addr)
 	to := protocol.TransportAddr{Protocol: protocol.SCTP, Port: at.Port(), Addrs: []netip.Addr{at.Addr()}}
 	p := &peer{TB: t, buf: make([]byte, 1<<16)}
-	h.Do(t, func() { p.Assoc, err = network.Dial(t.Context(), to, transport.Options{}) })
+	h.Do(t, func() { p.Assoc, err = network.Dial(t.Context(), to, toRegistrar) })
 	if err != nil {
 		t.Fatal(err)
 	}
