@@ -96,6 +96,7 @@ type asking struct {
 	*lab.Process
 	by    maker
 	asked int
+	read  int // bytes of its output that next has looked at
 }
 
 func (s *realScope) dialogue(by maker, always bool) *asking {
@@ -106,10 +107,10 @@ func (s *realScope) dialogue(by maker, always bool) *asking {
 		if always {
 			how = "asks"
 		}
-		return &asking{s.start("client", puHost, part{Registrars: []string{at}, Dialogue: how}), by, 0}
+		return &asking{s.start("client", puHost, part{Registrars: []string{at}, Dialogue: how}), by, 0, 0}
 	}
 	terminal := s.hosts[puHost].RSPLIB(s.TB, "rspterminal", "-registrar="+at, "-asapannounce=off", "-poolhandle=EchoPool")
-	return &asking{s.run("client", terminal), by, 0}
+	return &asking{s.run("client", terminal), by, 0, 0}
 }
 
 // first is who answers at the beginning, 0 or 1.
@@ -123,9 +124,11 @@ func (c *asking) first(s *realScope) int {
 func (c *asking) next(s *realScope, lost int) (at int, when time.Time) {
 	s.Helper()
 	const patience = time.Minute
-	from := len(c.Output())
 	for start := time.Now(); time.Since(start) < patience; {
-		for line := range strings.SplitSeq(c.Output()[from:], "\n") {
+		lines := c.Output()[c.read:]
+		lines = lines[:strings.LastIndex(lines, "\n")+1]
+		c.read += len(lines)
+		for line := range strings.Lines(lines) {
 			if at, when, ok := c.parse(line); ok && at != lost {
 				return at, when
 			}
