@@ -127,7 +127,7 @@ func (k *cookieKeeper) beforeMessage(ctx context.Context) error {
 	if k.plan.Interval > 0 && !k.timing {
 		k.timing = true
 		if k.timer == nil {
-			k.timer = time.AfterFunc(k.plan.Interval, func() { k.session.endpoint.goFailover(k.sendLate) })
+			k.timer = time.AfterFunc(k.plan.Interval, func() { k.session.endpoint.spawn(k.sendLate) })
 		} else {
 			k.timer.Reset(k.plan.Interval)
 		}

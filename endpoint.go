@@ -357,8 +357,8 @@ func (e *Endpoint) remove(s *Socket) {
 	delete(e.sockets, s)
 }
 
-// goFailover runs f as a goroutine of the Endpoint's, unless it is closed.
-func (e *Endpoint) goFailover(f func()) (runs bool) {
+// spawn runs f as a goroutine of the Endpoint's, unless it is closed.
+func (e *Endpoint) spawn(f func()) (runs bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.closed {

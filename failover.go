@@ -251,7 +251,7 @@ func (s *session) completeFailover(f *FailoverEvent) error {
 	}
 	s.publish(EventFailoverComplete, f.PE, nil)
 	if f.Unanswered > 0 {
-		s.endpoint.goFailover(func() { s.resend(f.assoc) })
+		s.endpoint.spawn(func() { s.resend(f.assoc) })
 	}
 	s.endpoint.log.Info("session failed over", "pool", s.pool, "from", f.Lost, "to", f.PE,
 		"cookie", f.HasCookie, "resent", f.Unanswered, "after", time.Since(f.LostAt))
@@ -310,7 +310,7 @@ func (s *session) force(ctx context.Context, report bool) error {
 			context.AfterFunc(ctx, cancel)
 		}
 		s.mu.Unlock()
-		s.endpoint.goFailover(func() {
+		s.endpoint.spawn(func() {
 			defer cancel()
 			_ = s.failover(failoverCtx, report, drain) // ready tells its end
 		})

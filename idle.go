@@ -60,7 +60,7 @@ func (s *session) armWatch() {
 		time.AfterFunc(watchDelay, func() {
 			s.watchArmed.Store(false)
 			if len(s.reading) == 0 { // else the reader arms it again
-				s.endpoint.goFailover(s.watch)
+				s.endpoint.spawn(s.watch)
 			}
 		})
 	}

@@ -215,7 +215,7 @@ func (x *search) ask(ctx context.Context) {
 	if x.maxPause > 0 {
 		x.grace = time.After(answerGrace)
 	}
-	s.endpoint.goFailover(func() {
+	s.endpoint.spawn(func() {
 		r, err := s.endpoint.resolve(ctx, s.pool, s.wanted())
 		if err != nil {
 			answer <- resolved{err: err}
@@ -263,7 +263,7 @@ func (x *search) try(el Element) {
 	x.tried[el.ID], x.news = true, true
 	x.running = append(x.running, el)
 	s, results, over := x.session, x.results, x.over
-	s.endpoint.goFailover(func() {
+	s.endpoint.spawn(func() {
 		assoc, err := s.dial(el)
 		if err != nil && s.ctx.Err() == nil {
 			s.endpoint.log.Warn("pool element not reachable", "pool", s.pool, "pe", el.ID, "err", err)

@@ -166,7 +166,7 @@ func (s *session) becomeLost(cause error) {
 		return
 	}
 	s.becomeFailingOver()
-	s.endpoint.goFailover(func() { _ = s.failover(s.ctx, unreachable(cause), lostDrain) }) // readers and writers are told
+	s.endpoint.spawn(func() { _ = s.failover(s.ctx, unreachable(cause), lostDrain) }) // readers and writers are told
 }
 
 // becomeFailingOver makes readers and writers wait; s.mu is held.

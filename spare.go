@@ -54,7 +54,7 @@ func (s *session) updateSpare() {
 	ctx, cancel := context.WithCancel(s.ctx)
 	k := &spare{session: s, cancel: cancel, done: make(chan struct{})}
 	peer := s.peer
-	if s.endpoint.goFailover(func() { k.keep(ctx, peer) }) {
+	if s.endpoint.spawn(func() { k.keep(ctx, peer) }) {
 		s.spare = k
 	} else {
 		cancel()

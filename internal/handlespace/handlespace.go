@@ -17,8 +17,7 @@ import (
 type Options struct {
 	// MaxIncrement is how many PEs of one answer count as selected by the policies
 	// that keep an order, so that the next answer starts behind them; 0 means 1,
-	// as "the head SHOULD be advanced by one element" (RFC 5356 section 4.1.2). A
-	// PU that uses all PEs of an answer in turn wants math.MaxInt.
+	// as "the head SHOULD be advanced by one element" (RFC 5356 section 4.1.2).
 	MaxIncrement int
 	// Rand drives the random policies; nil means one that the system seeds.
 	Rand rand.Source

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -118,11 +117,9 @@ func getAddrs(fd, option, assoc int) (protocol.TransportAddr, error) {
 	const header = 8 // association id, number of addresses
 	b := make([]byte, header+maxAddrs)
 	binary.NativeEndian.PutUint32(b, uint32(assoc))
-	size := uint32(len(b)) // what the kernel puts here does not always count the header
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_SCTP, uintptr(option),
-		uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&size)), 0)
-	if errno != 0 {
-		return protocol.TransportAddr{}, os.NewSyscallError("getsockopt", errno)
+	// The size does not always count the header.
+	if _, err := getsockopt(uintptr(fd), option, b); err != nil {
+		return protocol.TransportAddr{}, err
 	}
 	addrs, err := parseSockaddrs(b[header:], int(binary.NativeEndian.Uint32(b[4:])))
 	if err != nil {

@@ -5,9 +5,11 @@ package sctp
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -186,3 +188,24 @@ func assocValue(value uint32) []byte {
 }
 
 func milliseconds(d time.Duration) uint32 { return uint32(max(d, time.Millisecond) / time.Millisecond) }
+
+// getOption reads an option of SCTP into b, which may hold its argument.
+func getOption(fd uintptr, option int, b []byte) error {
+	size, err := getsockopt(fd, option, b)
+	if err == nil && size != len(b) {
+		err = fmt.Errorf("option %d has %d bytes, not %d", option, size, len(b))
+	}
+	return err
+}
+
+// getsockopt is getOption for an option that may be shorter than b; size is how long the kernel says
+// that it is.
+func getsockopt(fd uintptr, option int, b []byte) (size int, err error) {
+	n := uint32(len(b))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_SCTP, uintptr(option),
+		uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&n)), 0)
+	if errno != 0 {
+		return 0, os.NewSyscallError("getsockopt", errno)
+	}
+	return int(n), nil
+}

@@ -4,11 +4,8 @@ package sctp
 
 import (
 	"encoding/binary"
-	"fmt"
-	"os"
 	"sync"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,20 +39,6 @@ func getStatus(fd uintptr) (s status, ok bool) {
 		srtt:    binary.NativeEndian.Uint32(b[164:]),
 		rto:     time.Duration(binary.NativeEndian.Uint32(b[168:])) * time.Millisecond,
 	}, true
-}
-
-// getOption reads an option of SCTP into b, which may hold its argument.
-func getOption(fd uintptr, option int, b []byte) error {
-	size := uint32(len(b))
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_SCTP, uintptr(option),
-		uintptr(unsafe.Pointer(&b[0])), uintptr(unsafe.Pointer(&size)), 0)
-	switch {
-	case errno != 0:
-		return os.NewSyscallError("getsockopt", errno)
-	case int(size) != len(b):
-		return fmt.Errorf("option %d has %d bytes, not %d", option, size, len(b))
-	}
-	return nil
 }
 
 // tick is the time between two of the kernel's timer interrupts, which is the resolution of its
