@@ -117,18 +117,16 @@ func ExampleSocket_RecvMsg_oneToMany() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	clients := make(chan error)
-	go func() {
-		for _, text := range []string{"hello", "ahoy"} {
-			session, err := e.Connect(ctx, "Shouts")
-			if err == nil {
-				session.Write([]byte(text))
-				_, err = session.Read(make([]byte, 100))
-				session.Close()
-			}
-			clients <- err
+	say := func(text string) {
+		session, err := e.Connect(ctx, "Shouts")
+		if err != nil {
+			log.Fatal(err)
 		}
-	}()
+		defer session.Close()
+		session.Write([]byte(text))
+		session.Read(make([]byte, 100))
+	}
+	go say("hello")
 	buf := make([]byte, 1000)
 	for ended := 0; ended < 2; {
 		n, info, err := listener.RecvFullMsg(ctx, buf)
@@ -138,15 +136,14 @@ func ExampleSocket_RecvMsg_oneToMany() {
 		if info.Notification != nil {
 			fmt.Println(info.Notification)
 			if info.Notification.Type == rsp.SessionRemoved {
-				ended++
+				if ended++; ended == 1 {
+					go say("ahoy")
+				}
 			}
 			continue
 		}
 		fmt.Printf("%d says %s\n", info.Session, buf[:n])
 		if err := listener.SendMsg(ctx, []byte("AHA"), info); err != nil {
-			log.Fatal(err)
-		}
-		if err := <-clients; err != nil {
 			log.Fatal(err)
 		}
 	}
