@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rserpool/rsp/internal/protocol"
 )
@@ -52,10 +53,10 @@ func appendAddrPorts(ports []netip.AddrPort, t protocol.TransportAddr) []netip.A
 	return ports
 }
 
-// lookupAddr turns "host:port" into a transport address of the given protocol. An
+// lookupAddr turns "host:port" into a transport address of no protocol. An
 // empty host means all addresses of the machine, an empty port 0.
-func lookupAddr(ctx context.Context, p protocol.TransportProtocol, address string) (protocol.TransportAddr, error) {
-	to := protocol.TransportAddr{Protocol: p}
+func lookupAddr(ctx context.Context, address string) (protocol.TransportAddr, error) {
+	var to protocol.TransportAddr
 	host, service, err := net.SplitHostPort(address)
 	if err != nil {
 		return to, err
@@ -82,10 +83,33 @@ func lookupAddr(ctx context.Context, p protocol.TransportProtocol, address strin
 	return to, nil
 }
 
+// lookupHosts reads "host:port,host,...", where "" is all of the machine.
+func lookupHosts(ctx context.Context, address string) (protocol.TransportAddr, error) {
+	if address == "" {
+		return protocol.TransportAddr{}, nil
+	}
+	first, others, _ := strings.Cut(address, ",")
+	local, err := lookupAddr(ctx, first)
+	if err != nil {
+		return local, err
+	}
+	for host := range strings.SplitSeq(others, ",") {
+		if host == "" {
+			continue
+		}
+		more, err := lookupAddr(ctx, net.JoinHostPort(strings.Trim(host, "[]"), ""))
+		if err != nil {
+			return local, err
+		}
+		local.Addrs = append(local.Addrs, more.Addrs...)
+	}
+	return local, nil
+}
+
 // lookupRemote finds where a registrar may be whose address is "host:port". A name's addresses
 // need not be one host's.
 func lookupRemote(ctx context.Context, address string, ipv4Only bool) ([]netip.AddrPort, error) {
-	to, err := lookupAddr(ctx, 0, address)
+	to, err := lookupAddr(ctx, address)
 	if ipv4Only {
 		to.Addrs = slices.DeleteFunc(to.Addrs, netip.Addr.Is6)
 	}

@@ -190,29 +190,6 @@ func (r *Registrar) lookupLocal(ctx context.Context, address string) (protocol.T
 	return local, nil
 }
 
-// lookupHosts reads "host:port,host,...", where "" is all of the machine.
-func lookupHosts(ctx context.Context, address string) (protocol.TransportAddr, error) {
-	if address == "" {
-		return protocol.TransportAddr{}, nil
-	}
-	first, others, _ := strings.Cut(address, ",")
-	local, err := lookupAddr(ctx, 0, first)
-	if err != nil {
-		return local, err
-	}
-	for host := range strings.SplitSeq(others, ",") {
-		if host == "" {
-			continue
-		}
-		more, err := lookupAddr(ctx, 0, net.JoinHostPort(strings.Trim(host, "[]"), ""))
-		if err != nil {
-			return local, err
-		}
-		local.Addrs = append(local.Addrs, more.Addrs...)
-	}
-	return local, nil
-}
-
 // lookupPeers finds the configured peers, for each transport that they may be reached by.
 func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, error) {
 	var peers []protocol.TransportAddr

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,15 +67,16 @@ func (e *Endpoint) Listen(ctx context.Context, pool PoolHandle, pe PE) (*Socket,
 	return s, nil
 }
 
-// Bind chooses where the Socket will listen: "host:port", of which either part may
-// be empty (rsp_bind).
+// Bind chooses where the Socket will listen (rsp_bind): "host:port", of which either part may be
+// empty, or with more of this machine's addresses, for the same port, "host:port,host,...".
 func (s *Socket) Bind(address string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.fresh(); err != nil {
 		return &OpError{Op: "bind", Err: err}
 	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
+	first, _, _ := strings.Cut(address, ",")
+	if _, _, err := net.SplitHostPort(first); err != nil {
 		return &OpError{Op: "bind", Err: err}
 	}
 	s.local = address
@@ -109,12 +111,11 @@ func (s *Socket) listen(ctx context.Context) error {
 		return err
 	}
 	network := s.endpoint.networks[0]
-	at := protocol.TransportAddr{Protocol: network.Protocol()}
-	if local != "" {
-		if at, err = lookupAddr(ctx, network.Protocol(), local); err != nil {
-			return err
-		}
+	at, err := lookupHosts(ctx, local)
+	if err != nil {
+		return err
 	}
+	at.Protocol = network.Protocol()
 	ln, err := network.Listen(ctx, at, s.endpoint.options)
 	if err != nil {
 		return err

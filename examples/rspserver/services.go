@@ -1,0 +1,23 @@
+package main
+
+import (
+	"github.com/rserpool/rsp/examples/internal/daytime"
+	"github.com/rserpool/rsp/examples/internal/discard"
+	"github.com/rserpool/rsp/examples/internal/echo"
+	"github.com/rserpool/rsp/examples/internal/service"
+)
+
+// offer is a service and the option that chooses it.
+type offer struct {
+	flag, usage string
+	service     service.Service
+}
+
+// offers returns the services that there are, the default first.
+func offers() []offer {
+	return []offer{
+		{"echo", "Starts the Echo service: it echoes incoming data back. The default.", echo.New()},
+		{"discard", "Starts the Discard service: it discards incoming data.", discard.New()},
+		{"daytime", "Starts the Daytime service: it sends the current time of day.", daytime.New()},
+	}
+}
