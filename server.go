@@ -35,6 +35,9 @@ type Server struct {
 	// changed by a hundredth. One more is ended at once: gracefully, as RSPLIB's servers do, so that its PU
 	// goes over to another PE without reporting this one as unreachable. 0: no limit, and no load is told.
 	MaxSessions int
+	// Refuse, if set, is called for a session that is one more, before it ends: to tell its PU so in the
+	// words of the service. ctx is as for Handler, and a panic too.
+	Refuse func(ctx context.Context, session *Socket)
 	// Logger takes the panics of handlers, and errors of accepting. Default: slog.Default, since
 	// a panic must not go unseen.
 	Logger *slog.Logger
@@ -120,7 +123,8 @@ func (srv *Server) accept(ctx context.Context, listener *Socket, handlers *sync.
 		}
 		if !srv.admit(session) {
 			listener.endpoint.log.Info("session refused", "peer", session.RemoteAddr(), "limit", srv.MaxSessions)
-			_ = session.Close()
+			session.session.servedUntil = ctx.Done()
+			handlers.Go(func() { srv.refuse(ctx, session) })
 			continue
 		}
 		srv.tellLoad(listener)
@@ -173,6 +177,14 @@ func (srv *Server) admit(session *Socket) bool {
 	}
 	srv.sessions[session] = struct{}{}
 	return true
+}
+
+// refuse ends a session that is not served.
+func (srv *Server) refuse(ctx context.Context, session *Socket) {
+	if srv.Refuse != nil {
+		srv.guard(func() { srv.Refuse(ctx, session) })
+	}
+	_ = session.Close() // its peer may have ended it before
 }
 
 func (srv *Server) remove(session *Socket) {

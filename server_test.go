@@ -248,6 +248,31 @@ func TestServerMaxSessions(t *testing.T) {
 	})
 }
 
+// A session too many is told so in the service's own words, and another PU's goes on.
+func TestServerRefuse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a := s.server(ctx(), 1, rsp.Policy{}, &rsp.Server{Handler: countingEcho, MaxSessions: 1, Refuse: func(ctx context.Context, session *rsp.Socket) {
+			session.SendMsg(ctx, []byte("full"), rsp.MsgInfo{})
+		}})
+		first := s.connect(rsp.Dialer{Failover: rsp.FailoverNone})
+		ask(t, first, "x", "x 1", 1)
+		for range 3 {
+			more := s.connect(rsp.Dialer{Failover: rsp.FailoverNone})
+			wantMsg(t, more, "full", 1)
+			if _, err := more.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("it ends with %v", err)
+			}
+		}
+		ask(t, first, "y", "y 2", 1)
+		first.Close()
+		time.Sleep(10 * latency)
+		if err := a.Server.Shutdown(ctx()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // again sends a request again after a failover.
 func again(text string) func(context.Context, *rsp.FailoverEvent) error {
 	return func(_ context.Context, f *rsp.FailoverEvent) error {
