@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 	"unicode"
@@ -56,7 +56,7 @@ func newJob(o *options, out *log.Logger) (*job, error) {
 		}
 	}
 	// The output is complete or not there at all.
-	if j.result, err = os.CreateTemp(filepath.Dir(o.output), "."+filepath.Base(o.output)+"-"); err != nil {
+	if j.result, err = os.Create(o.output + ".part"); err != nil {
 		return nil, fmt.Errorf("cannot write the results: %w", err)
 	}
 	return j, nil
@@ -73,8 +73,7 @@ func (j *job) close() error {
 
 // keep makes the results the output.
 func (j *job) keep() error {
-	// As other programs' files are: a temporary one is for its owner alone.
-	if err := errors.Join(j.result.Chmod(0o644), j.result.Close()); err != nil {
+	if err := j.result.Close(); err != nil {
 		return fmt.Errorf("cannot write the results: %w", err)
 	}
 	if err := os.Rename(j.result.Name(), j.o.output); err != nil {
@@ -130,7 +129,7 @@ func (j *job) run(ctx context.Context, e *rsp.Endpoint) error {
 			j.trial++
 			j.printf("Trying again (Trial %d of %d) ...", j.trial, j.o.maxRetry)
 		case !errors.Is(err, errNotReady):
-			j.printf("Server %s is lost: %v", j.server, err)
+			j.printf("Server %s is lost: %v", cmp.Or(j.server, "(unknown)"), err)
 		}
 		if err := j.pause(ctx); err != nil {
 			return err

@@ -19,6 +19,7 @@ var golden = []struct {
 }{
 	{"0000000e00000001286e6f6e6529", Message{Type: NotReady, Reason: FullyLoaded, Info: "(none)"}, `NOTREADY reason=1 info="(none)"`},
 	{"0100000a286e6f6e6529", Message{Type: Ready, Info: "(none)"}, `READY info="(none)"`},
+	{"0200000c656e76646174610a", Message{Type: Upload, Data: []byte("envdata\n")}, "UPLOAD 8 bytes"}, // whose hash is below
 	{"02000004", Message{Type: Upload}, "UPLOAD 0 bytes"},
 	{"0300000b726573756c740a", Message{Type: Download, Data: []byte("result\n")}, "DOWNLOAD 7 bytes"},
 	{"03000004", Message{Type: Download}, "DOWNLOAD 0 bytes"},

@@ -67,30 +67,32 @@ func (s *session) serve(ctx context.Context) error {
 		cancel(nil)
 		<-ended
 	}()
+	err := s.doWork(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx) // which says more than what it has interrupted
+	}
+	return err
+}
+
+// doWork runs what was uploaded, and sends what comes of it.
+func (s *session) doWork(ctx context.Context) error {
 	s.printf("Starting work in directory %q ...", s.work.dir)
-	status, err := s.doWork(ctx)
+	status, err := uint32(failure), s.unusable
+	if err == nil {
+		status, err = s.work.run(ctx)
+	}
 	if ctx.Err() != nil {
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 	if err != nil {
 		s.printf("%v", err)
 	}
-	s.printf("Processing completed with status %d", status)
+	s.printf("Processing completed with status %d => starting download of results", status)
 	s.downloading.Store(true)
 	if err := s.send(ctx, Message{Type: Status, Status: status}); err != nil {
 		return err
 	}
-	if err := s.download(ctx); err != nil {
-		return fmt.Errorf("download: %w", err)
-	}
-	return nil
-}
-
-func (s *session) doWork(ctx context.Context) (status uint32, err error) {
-	if s.unusable != nil {
-		return failure, s.unusable
-	}
-	return s.work.run(ctx)
+	return s.download(ctx)
 }
 
 // receiveWork receives the work package, and finds or receives its environment.
@@ -109,16 +111,24 @@ func (s *session) receiveWork(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := s.save(ctx, m, inputFile); err != nil || !needed {
+	if err := s.save(ctx, m, inputFile); err != nil {
 		return err
 	}
-	if m, err = s.next(ctx); err != nil {
-		return err
+	if needed {
+		if m, err = s.next(ctx); err != nil {
+			return err
+		}
+		if err := s.save(ctx, m, environmentFile); err != nil {
+			return err
+		}
 	}
-	if err := s.save(ctx, m, environmentFile); err != nil {
-		return err
+	if s.work.hasEnvironment {
+		s.unusable = s.checkEnvironment(ctx, hash)
 	}
-	return s.keepEnvironment(ctx, hash)
+	if needed && s.unusable == nil {
+		s.keepEnvironment(hash)
+	}
+	return nil
 }
 
 // findEnvironment looks an environment up in the cache, and tells the PU whether it must upload it.
@@ -132,30 +142,35 @@ func (s *session) findEnvironment(ctx context.Context, hash Hash) (needed bool, 
 	return !found, s.send(ctx, Message{Type: Environment, Hash: hash, UploadNeeded: !found})
 }
 
-// keepEnvironment checks an environment that was uploaded, and puts it into the cache.
-func (s *session) keepEnvironment(ctx context.Context, hash Hash) error {
+// checkEnvironment checks that an environment, uploaded or from the cache, is what it is announced as.
+func (s *session) checkEnvironment(ctx context.Context, hash Hash) error {
 	file := s.work.path(environmentFile)
 	actual, err := HashFile(file)
 	if err != nil {
 		return err
 	}
 	if actual != hash {
-		s.unusable = fmt.Errorf("the environment was announced as %v, and is %v", hash, actual)
+		return fmt.Errorf("the environment is not %v, as announced, but %v", hash, actual)
+	}
+	if s.verifier == nil {
 		return nil
 	}
-	if s.verifier != nil {
-		if err := s.verifier.verify(ctx, file, os.DevNull); err != nil {
-			s.unusable = fmt.Errorf("environment: %w", err)
-			return nil
-		}
+	// It stays signed, as with RSPLIB: its name is the hash of all of it, and the package gets the keyring to
+	// open it.
+	if err := s.verifier.verify(ctx, file, os.DevNull); err != nil {
+		return fmt.Errorf("environment: %w", err)
 	}
-	if err := s.cache.put(hash, file); err != nil {
-		s.printf("Cannot cache environment %v: %v", hash, err) // this work can be done all the same
-		return nil
+	return nil
+}
+
+// keepEnvironment puts an environment into the cache. Without it, the work can be done all the same.
+func (s *session) keepEnvironment(hash Hash) {
+	if err := s.cache.put(hash, s.work.path(environmentFile)); err != nil {
+		s.printf("Cannot cache environment %v: %v", hash, err)
+		return
 	}
 	entries, size := s.cache.used()
 	s.printf("Caching environment %v => %d KiB in %d entries", hash, (size+1023)/1024, entries)
-	return nil
 }
 
 // save writes an upload, from its first message to its end, to a file.
@@ -192,16 +207,14 @@ func (s *session) stayAlive(ctx context.Context) error {
 	asked, deadline := false, time.Now().Add(s.keepAliveInterval)
 	for {
 		m, err := s.receive(ctx, deadline)
+		silent := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 		switch {
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			if asked && !s.downloading.Load() {
-				return errors.New("the user does not answer keep-alives")
-			}
-			if asked = !s.downloading.Load(); !asked {
-				deadline = time.Now().Add(s.keepAliveInterval)
-				continue
-			}
-			deadline = time.Now().Add(s.keepAliveTimeout)
+		case silent && s.downloading.Load():
+			asked, deadline, err = false, time.Now().Add(s.keepAliveInterval), nil
+		case silent && asked:
+			return errors.New("the user does not answer keep-alives")
+		case silent:
+			asked, deadline = true, time.Now().Add(s.keepAliveTimeout)
 			err = s.send(ctx, Message{Type: KeepAlive})
 		case err != nil:
 		case m.Type == KeepAlive:

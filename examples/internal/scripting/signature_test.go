@@ -51,6 +51,11 @@ type signer struct{ home string }
 
 func newSigner(t *testing.T, name string) signer {
 	t.Helper()
+	for _, program := range []string{"gpg", "gpg-agent"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(program + " is absent")
+		}
+	}
 	// Not below the test's own directory: GnuPG's sockets want short names.
 	home, err := os.MkdirTemp("", "gpg")
 	if err != nil {
@@ -88,9 +93,6 @@ func (s signer) keyring(t *testing.T) string {
 }
 
 func TestVerify(t *testing.T) {
-	if _, err := exec.LookPath("gpg"); err != nil {
-		t.Skip("gpg is absent")
-	}
 	a, b := newSigner(t, "A <a@example.org>"), newSigner(t, "B <b@example.org>")
 	a.gpg(t, "--import", b.keyring(t)) // in A's keyring, but not trusted
 	ring, trustDB := a.keyring(t), filepath.Join(a.home, "trustdb.gpg")

@@ -92,16 +92,10 @@ func (w *work) openResult() error {
 	return err
 }
 
-// verify checks the signatures. The environment stays signed, as with RSPLIB: its name is the hash of all of
-// it, and the package gets the keyring to open it.
+// verify checks the package's signature, and unwraps it.
 func (w *work) verify(ctx context.Context) error {
 	if w.verifier == nil {
 		return nil
-	}
-	if w.hasEnvironment {
-		if err := w.verifier.verify(ctx, w.path(environmentFile), os.DevNull); err != nil {
-			return fmt.Errorf("environment: %w", err)
-		}
 	}
 	if err := os.Rename(w.path(inputFile), w.path(signedFile)); err != nil {
 		return err

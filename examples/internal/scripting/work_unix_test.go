@@ -131,6 +131,33 @@ func TestBadPackage(t *testing.T) {
 	}
 }
 
+// With a keyring, only what is signed runs; it gets the keyring.
+func TestRunSigned(t *testing.T) {
+	a := newSigner(t, "A <a@example.org>")
+	ring := a.keyring(t)
+	v, err := newVerifier(ring, filepath.Join(a.home, "trustdb.gpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	w, _ := testWork(t, script(t, `echo x >$1`))
+	w.verifier = v
+	if status, err := w.run(t.Context()); status != failure || err == nil || w.result != nil {
+		t.Errorf("not signed: status %d, %v", status, err)
+	}
+	w, _ = testWork(t, script(t, `echo "$3 $4" >$1`))
+	w.verifier = v
+	if err := os.Rename(a.sign(t, w.path(inputFile)), w.path(inputFile)); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := w.run(t.Context()); status != 0 || err != nil {
+		t.Fatalf("signed: status %d, %v", status, err)
+	}
+	if got, want := w.readResult(t), ring+" "+filepath.Join(a.home, "trustdb.gpg")+"\n"; got != want {
+		t.Errorf("its arguments are %q, want %q", got, want)
+	}
+}
+
 // fifo is a pipe by name: whoever reads it, sees its end when all are gone who have it open.
 func fifo(t *testing.T) string {
 	t.Helper()
