@@ -51,8 +51,10 @@ const (
 )
 
 // Well-known ports (RFC 5352 section 8.2, RFC 5353 section 5.3). The TCP mapping uses
-// the same numbers as SCTP.
+// the same numbers as SCTP, those for TLS if it has it under it.
 const (
-	PortASAP uint16 = 3863
-	PortENRP uint16 = 9901
+	PortASAP    uint16 = 3863
+	PortENRP    uint16 = 9901
+	PortASAPTLS uint16 = 3864
+	PortENRPTLS uint16 = 9902
 )

@@ -10,6 +10,7 @@ package transport
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"net/netip"
 	"time"
@@ -92,6 +93,15 @@ type Assoc interface {
 	// RTT is the smoothed round-trip time to the peer (RFC 4960 section 6.3.1); 0 as long as it is
 	// unknown, and where the machine does not tell it.
 	RTT() time.Duration
+}
+
+// PeerCertificate is what the peer of an association has proven to own; nil where the transport does not
+// authenticate peers.
+func PeerCertificate(a Assoc) *x509.Certificate {
+	if a, ok := a.(interface{ PeerCertificate() *x509.Certificate }); ok {
+		return a.PeerCertificate()
+	}
+	return nil
 }
 
 // Group is a multicast group that has been joined (RFC 5352 section 3.6, RFC 5353 section

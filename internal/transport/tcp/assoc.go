@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -90,7 +91,10 @@ type assoc struct {
 var _ transport.Assoc = (*assoc)(nil)
 
 // newAssoc starts an association on conn, where INIT has been exchanged.
-func newAssoc(conn net.Conn, opts transport.Options) *assoc { return startAssoc(conn, opts, true) }
+func newAssoc(conn net.Conn, opts transport.Options) *assoc {
+	_, overTLS := conn.(*tls.Conn)
+	return startAssoc(conn, opts, !overTLS)
+}
 
 func startAssoc(conn net.Conn, opts transport.Options, resumes bool) *assoc {
 	a := &assoc{

@@ -86,6 +86,17 @@
 // HEARTBEAT, the peer is suspected (transport.NoticeSuspect), until its next byte. Interval and limit
 // (transport.Options.HeartbeatInterval and AssocMaxRetrans) are a matter of each side.
 //
+// # TLS
+//
+// An association may have TLS 1.3 between TCP and the chunks, INIT among them: the whole stream of chunks, with PPIDs and
+// streams, is its application data. Both sides have certificates. The ports are those that IANA has for it, 3864 for ASAP and 9902
+// for ENRP. The handshake and INIT have the time of INIT together.
+//
+// SHUTDOWN, protected itself, is the end of a direction; close_notify is not sent, and a connection that ends
+// without SHUTDOWN was aborted, whatever TLS says of it. A side that does not let the other in tells why by an alert, in clear if
+// there was no handshake: unexpected_message to INIT without TLS, handshake_failure to TLS where there is none. It reads on
+// for a second before it closes the connection, so that the alert arrives.
+//
 // # End
 //
 // SHUTDOWN is the last chunk of its direction: its sender takes no more messages, and

@@ -26,6 +26,7 @@ const acceptPause = 100 * time.Millisecond
 // listener is a port, at one or more addresses or at all of the machine. It owns a
 // goroutine for each of them and one for each connection that has not sent INIT.
 type listener struct {
+	network    Network
 	listeners  []net.Listener
 	port       uint16
 	addrs      []netip.Addr // as bound; none: all
@@ -42,11 +43,11 @@ type listener struct {
 var _ transport.Listener = (*listener)(nil)
 
 // Listen listens at each address of local.
-func (Network) Listen(ctx context.Context, local protocol.TransportAddr, opts transport.Options) (transport.Listener, error) {
+func (n Network) Listen(ctx context.Context, local protocol.TransportAddr, opts transport.Options) (transport.Listener, error) {
 	if local.Protocol != protocol.TCP {
 		return nil, fmt.Errorf("tcp: listen %v: %w", local, transport.ErrUnsupported)
 	}
-	l := newListener(local, opts)
+	l := n.newListener(local, opts)
 	if err := l.listen(ctx, local.Addrs); err != nil {
 		l.Close()
 		return nil, fmt.Errorf("tcp: listen %v: %w", local, err)
@@ -55,8 +56,8 @@ func (Network) Listen(ctx context.Context, local protocol.TransportAddr, opts tr
 	return l, nil
 }
 
-func newListener(local protocol.TransportAddr, opts transport.Options) *listener {
-	l := &listener{port: local.Port, opts: opts, ready: make(chan *assoc, backlog)}
+func (n Network) newListener(local protocol.TransportAddr, opts transport.Options) *listener {
+	l := &listener{network: n, port: local.Port, opts: opts, ready: make(chan *assoc, backlog)}
 	l.closing, l.close = context.WithCancel(context.Background())
 	return l
 }
@@ -140,22 +141,31 @@ func (l *listener) admit(conn net.Conn) {
 }
 
 // welcome makes an association of a connection.
-func (l *listener) welcome(conn net.Conn) {
-	err := acceptorHandshake(l.closing, conn)
-	l.mu.Lock()
-	if i := slices.Index(l.young, conn); i >= 0 {
-		l.young = slices.Delete(l.young, i, i+1)
+func (l *listener) welcome(young net.Conn) {
+	conn := young
+	if l.network.TLS != nil {
+		conn = l.network.server(young)
 	}
-	l.mu.Unlock()
-	if err != nil {
-		conn.Close()
+	if err := acceptorHandshake(l.closing, conn); err != nil {
+		refuse(l.closing, conn, err)
+		l.grown(young)
 		return
 	}
+	l.grown(young)
 	a := newAssoc(conn, l.opts)
 	select {
 	case l.ready <- a:
 	default:
 		a.Abort()
+	}
+}
+
+// grown takes a connection from those that have not sent INIT.
+func (l *listener) grown(conn net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.young, conn); i >= 0 {
+		l.young = slices.Delete(l.young, i, i+1)
 	}
 }
 
@@ -179,7 +189,7 @@ func (l *listener) Dial(ctx context.Context, remote protocol.TransportAddr) (tra
 	if l.closing.Err() != nil {
 		return nil, net.ErrClosed
 	}
-	return dial(ctx, remote, l.opts, l.from)
+	return l.network.dial(ctx, remote, l.opts, l.from)
 }
 
 // from chooses the local end for a connection to addr: one of the listener's of the same

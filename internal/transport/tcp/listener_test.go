@@ -129,7 +129,7 @@ func (l pipeListener) Addr() net.Addr { return nil }
 func TestSilentConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conns := make(pipeListener)
-		ln := newListener(loopback, transport.Options{})
+		ln := Network{}.newListener(loopback, transport.Options{})
 		ln.listeners = []net.Listener{conns}
 		ln.start()
 		defer ln.Close()

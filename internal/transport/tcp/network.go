@@ -1,7 +1,9 @@
 package tcp
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -15,24 +17,29 @@ import (
 )
 
 // handshakeTime is how long connecting to one address may take, and how long after that
-// the peer may take for its INIT.
+// the peer may take for TLS and its INIT.
 const handshakeTime = 5 * time.Second
 
 // Network is that of the machine. Its zero value is ready for use.
-type Network struct{}
+type Network struct {
+	// TLS, if set, is under all associations, see "TLS" in the package's text. Both sides of a handshake go by it:
+	// it has Certificates and ClientAuth too. Without a ServerName, a peer that is dialed must have
+	// a certificate for its address.
+	TLS *tls.Config
+}
 
 var _ transport.Network = Network{}
 
 func (Network) Protocol() protocol.TransportProtocol { return protocol.TCP }
 
 // Dial tries the addresses of remote one after the other, each for a few seconds.
-func (Network) Dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
-	return dial(ctx, remote, opts, func(netip.Addr) *net.TCPAddr { return nil })
+func (n Network) Dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options) (transport.Assoc, error) {
+	return n.dial(ctx, remote, opts, func(netip.Addr) *net.TCPAddr { return nil })
 }
 
 // dial tries the addresses of remote in their order. from gives the local end to connect
 // to an address from; nil: an ephemeral port.
-func dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options,
+func (n Network) dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Options,
 	from func(netip.Addr) *net.TCPAddr) (transport.Assoc, error) {
 	if remote.Protocol != protocol.TCP {
 		return nil, fmt.Errorf("tcp: dial %v: %w", remote, transport.ErrUnsupported)
@@ -41,21 +48,21 @@ func dial(ctx context.Context, remote protocol.TransportAddr, opts transport.Opt
 	for _, addr := range remote.Addrs {
 		var a *assoc
 		to := netip.AddrPortFrom(addr.Unmap(), remote.Port)
-		if a, err = dialAddr(ctx, to, opts, from(addr)); err == nil {
+		if a, err = n.dialAddr(ctx, to, opts, from(addr)); err == nil {
 			return a, nil
 		}
 		if ctx.Err() != nil {
 			err = ctx.Err()
 			break
 		}
-		if op, ok := errors.AsType[*net.OpError](err); ok {
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 			err = op.Err // which address it was is said below
 		}
 	}
 	return nil, fmt.Errorf("tcp: dial %v: %w", remote, err)
 }
 
-func dialAddr(ctx context.Context, to netip.AddrPort, opts transport.Options, from *net.TCPAddr) (*assoc, error) {
+func (n Network) dialAddr(ctx context.Context, to netip.AddrPort, opts transport.Options, from *net.TCPAddr) (*assoc, error) {
 	conn, err := connect(ctx, to, from)
 	if from != nil && (portBusy(err) || err == nil && toItself(conn)) {
 		if err == nil {
@@ -66,8 +73,11 @@ func dialAddr(ctx context.Context, to netip.AddrPort, opts transport.Options, fr
 	if err != nil {
 		return nil, err
 	}
+	if n.TLS != nil {
+		conn = n.client(conn, to.Addr())
+	}
 	if err := dialerHandshake(ctx, conn); err != nil {
-		conn.Close()
+		bare(conn).Close()
 		return nil, err
 	}
 	return newAssoc(conn, opts), nil
@@ -95,15 +105,15 @@ func toItself(conn net.Conn) bool {
 	return conn.LocalAddr().String() == conn.RemoteAddr().String()
 }
 
-// dialerHandshake exchanges INIT on a connection that was opened here.
+// dialerHandshake does TLS and exchanges INIT on a connection that was opened here.
 func dialerHandshake(ctx context.Context, conn net.Conn) error {
-	return handshake(ctx, conn, writeInit, readInit)
+	return handshake(ctx, conn, startTLS, writeInit, readInit)
 }
 
-// acceptorHandshake exchanges INIT on a connection that the peer opened; who does not
-// begin gets no answer.
+// acceptorHandshake does so on a connection that the peer opened; who does not begin gets no
+// answer.
 func acceptorHandshake(ctx context.Context, conn net.Conn) error {
-	return handshake(ctx, conn, readInit, writeInit)
+	return handshake(ctx, conn, startTLS, readInit, writeInit)
 }
 
 func handshake(ctx context.Context, conn net.Conn, steps ...func(net.Conn) error) error {
@@ -112,7 +122,7 @@ func handshake(ctx context.Context, conn net.Conn, steps ...func(net.Conn) error
 	defer stop()
 	for _, step := range steps {
 		if err := step(conn); err != nil {
-			return fmt.Errorf("INIT: %w", err)
+			return err
 		}
 	}
 	if !stop() {
@@ -122,15 +132,30 @@ func handshake(ctx context.Context, conn net.Conn, steps ...func(net.Conn) error
 }
 
 func writeInit(conn net.Conn) error {
-	_, err := conn.Write(appendInit(nil))
-	return err
+	if _, err := conn.Write(appendInit(nil)); err != nil {
+		return fmt.Errorf("INIT: %w", err)
+	}
+	return nil
 }
 
 // readInit reads no byte further than INIT.
 func readInit(conn net.Conn) error {
 	b := make([]byte, headerLen)
 	if _, err := io.ReadFull(conn, b); err != nil {
-		return err
+		return fmt.Errorf("INIT: %w", err)
+	}
+	if err := checkInit(b); err != nil {
+		return fmt.Errorf("INIT: %w", err)
+	}
+	return nil
+}
+
+func checkInit(b []byte) error {
+	switch {
+	case bytes.HasPrefix(b, alertRecord):
+		return errWantsTLS
+	case bytes.HasPrefix(b, handshakeRecord):
+		return errSpeaksTLS
 	}
 	h, err := parseHeader(b)
 	switch {

@@ -104,6 +104,9 @@ func (l *lengths) pop(n int) (sum int) {
 	return sum
 }
 
+// maxOut is the size up to which memory for chunks to be written is kept.
+const maxOut = 256 << 10
+
 // outBuffer holds chunks to be written.
 type outBuffer struct{ b []byte }
 
@@ -111,7 +114,7 @@ var outBuffers = sync.Pool{New: func() any { return new(outBuffer) }}
 
 // free gives o back, unless it has grown so much that others should not inherit it.
 func (o *outBuffer) free() {
-	if cap(o.b) <= 256<<10 {
+	if cap(o.b) <= maxOut {
 		o.b = o.b[:0]
 		outBuffers.Put(o)
 	}

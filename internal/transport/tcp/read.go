@@ -37,11 +37,11 @@ func (a *assoc) read() {
 	if err != errEnded {
 		// The peer is to see RST, and the kernel to forget what is not sent. A
 		// connection without this option shows the missing SHUTDOWN as well.
-		if c, ok := a.conn.(interface{ SetLinger(int) error }); ok {
+		if c, ok := bare(a.conn).(interface{ SetLinger(int) error }); ok {
 			c.SetLinger(0)
 		}
 	}
-	a.conn.Close()
+	bare(a.conn).Close() // a *tls.Conn would wait to write close_notify, of which SHUTDOWN makes nothing new
 }
 
 // run reads chunks until the association has ended: errEnded if gracefully.

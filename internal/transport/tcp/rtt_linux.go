@@ -9,7 +9,7 @@ import (
 
 // RTT is what the kernel has measured for the TCP connection.
 func (a *assoc) RTT() (rtt time.Duration) {
-	c, ok := a.conn.(syscall.Conn)
+	c, ok := bare(a.conn).(syscall.Conn)
 	if !ok {
 		return 0
 	}

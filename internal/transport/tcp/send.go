@@ -27,7 +27,7 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		if a.writeDeadline.hasPassed() {
 			return os.ErrDeadlineExceeded
 		}
-		if a.inFlight+dataHeaderLen+len(b) <= window {
+		if a.inFlight+dataHeaderLen+len(b) <= window && !a.flusherBehind(len(b)) {
 			break
 		}
 		a.writable.Wait()
@@ -42,6 +42,12 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		return nil
 	}
 	return a.writeInSend()
+}
+
+// flusherBehind reports whether a Send that does not write itself would make the next write longer than
+// buffers are kept for. a.mu is held.
+func (a *assoc) flusherBehind(n int) bool {
+	return !a.resumes && a.writing && a.out != nil && len(a.out.b)+n > maxOut/2
 }
 
 // sendError is nil as long as messages can be sent. a.mu is held.
@@ -156,6 +162,7 @@ func (a *assoc) flush() {
 			a.boundWrite()
 		}
 		a.write()
+		a.writable.Broadcast() // a Send may wait for the flusher
 	}
 	a.writing = false
 	if a.closed && !a.over {

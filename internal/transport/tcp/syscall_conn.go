@@ -7,7 +7,7 @@ import (
 )
 
 // SyscallConn gives the descriptor of the association, if its connection has one.
-func (a *assoc) SyscallConn() (syscall.RawConn, error) { return syscallConn(a.conn) }
+func (a *assoc) SyscallConn() (syscall.RawConn, error) { return syscallConn(bare(a.conn)) }
 
 // SyscallConn gives the descriptor that listens, if there is one alone.
 func (l *listener) SyscallConn() (syscall.RawConn, error) {
