@@ -2,6 +2,7 @@ package rsp
 
 import (
 	"cmp"
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -17,7 +18,7 @@ import (
 // value of each field means its default.
 type Config struct {
 	// Registrars are the addresses of registrars, "host:port". Default: those of the
-	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863 beside
+	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863, with TLS localhost:3864, beside
 	// those that announce themselves. Names are looked up once, by NewEndpoint.
 	Registrars []string
 	// Announce is the multicast group by which registrars announce themselves: "auto" is
@@ -30,6 +31,26 @@ type Config struct {
 	AnnounceInterfaces []string
 	// Network carries all associations. Default: Auto.
 	Network Network
+	// TLS, if set, is under all associations that the Endpoint opens and accepts, those of sessions and those
+	// with registrars. They are those of the TCP mapping, with TLS 1.3 and certificates on both sides. The one tls.Config is
+	// for both directions: each peer's certificate must come from RootCAs, or from ClientCAs if it has opened the
+	// association and they are set, and Certificates (or GetCertificate and GetClientCertificate) must
+	// be good for servers and for clients. Beside that,
+	//
+	//   - a registrar, whoever has opened the association, must have a certificate for RegistrarName,
+	//     at whatever address it was found;
+	//   - a PE that is connected to, one for ServerName or, if that is empty, for the IP address that its registrar gave;
+	//   - a PU must have none for any name;
+	//   - VerifyConnection may ask for more.
+	//
+	// Names for the other direction do not matter: anybody with a certificate from ClientCAs may connect to a PE, which can
+	// tell them apart (Socket.PeerCertificate). Sessions are not resumed, so that each association checks certificates
+	// as they are then. Multicast announces stay in clear; they only say where a registrar might be. All
+	// programs of an operation scope have TLS, or none. TLSFiles makes a tls.Config of files. Default: no TLS.
+	TLS *tls.Config
+	// RegistrarName is the DNS name that certificates of registrars have and no others. Default:
+	// registrar.rsp.internal. Without TLS it has no meaning.
+	RegistrarName string
 	// Logger takes what happens. Default: nothing is logged.
 	Logger *slog.Logger
 
@@ -82,6 +103,9 @@ func (c *Config) withDefaults() Config {
 	}
 	if len(d.Registrars) == 0 {
 		d.Registrars = []string{"localhost:3863"}
+		if d.TLS != nil {
+			d.Registrars[0] = "localhost:3864"
+		}
 		d.Announce = cmp.Or(d.Announce, "auto")
 	}
 	d.Announce = cmp.Or(d.Announce, "off")
@@ -143,7 +167,8 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 // (host:port, may be given several times), -asapannounce= (auto, off or address:port),
 // -registrarannouncetimeout=, -registrarconnecttimeout=, -registrarrequesttimeout=,
 // -registrarresponsetimeout= (milliseconds) and -registrarrequestmaxtrials=; and
-// -asapannounceinterface= (a name, may be given several times).
+// -asapannounceinterface= (a name, may be given several times), and for TLS -tlscert=, -tlskey=, -tlsca=
+// (files, see TLSFiles), -tlsname= (TLS.ServerName) and -registrarname=.
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	fs.Func("registrar", "`host:port` of a registrar (may be repeated; default localhost:3863)", func(s string) error {
 		if _, _, err := net.SplitHostPort(s); err != nil {
@@ -176,4 +201,5 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "`milliseconds` for a request to find a registrar (default 3000)")
 	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "`milliseconds` for a registrar to answer (default 3000)")
 	fs.IntVar(&c.RegistrarRequestAttempts, "registrarrequestmaxtrials", c.RegistrarRequestAttempts, "how often a request is sent (default 2)")
+	c.registerTLSFlags(fs)
 }

@@ -124,9 +124,15 @@
 // Associations are the kernel's SCTP where it has it, else the same messages over TCP; see
 // [Network]. The programs of a scope must agree: a PU reaches a PE only by the PE's transport.
 //
+// # TLS
+//
+// With [Config].TLS and [RegistrarConfig].TLS every association is encrypted, and both of its sides have proven
+// by certificates who they are ([Socket.PeerCertificate]). It is RFC 5352 section 9.2's TLS over TCP, but version 1.3, and with
+// certificates where the RFC has pre-shared keys, which package tls has not. It goes over the TCP mapping alone.
+//
 // # Limits
 //
-// There is no encryption and no authentication as yet: whoever reaches a registrar can
+// Without TLS there is no authentication: whoever reaches a registrar can
 // register and deregister any PE, as with RSPLIB. Run it in networks that you trust.
 //
 // A registrar that has kernel SCTP and one that has not reach each other by the TCP mapping if the

@@ -27,8 +27,8 @@ type Endpoint struct {
 	log      *slog.Logger
 	events   *eventLog
 	hub      eventHub
-	networks []transport.Network // best first
-	group    netip.AddrPort      // of the registrars' announces; not valid: they are not heard
+	networks networks
+	group    netip.AddrPort // of the registrars' announces; not valid: they are not heard
 	options  transport.Options
 	loop     *loop.Loop[*asap.Client]
 	cache    *cache
@@ -75,20 +75,20 @@ func NewEndpoint(cfg *Config) (*Endpoint, error) {
 	if err := c.validate(); err != nil {
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
-	networks, err := c.Network.transports(c.Logger)
+	networks, err := c.Network.secured(c.Logger, c.TLS, c.RegistrarName)
 	if err != nil {
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
 	return newEndpoint(c, networks)
 }
 
-func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
+func newEndpoint(c Config, networks networks) (*Endpoint, error) {
 	group, err := parseGroup(c.Announce, asapAnnounces)
 	if err != nil {
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	table := newRegistrarTable(networks, c.RegistrarAnnounceTimeout)
+	table := newRegistrarTable(networks.registrars, c.RegistrarAnnounceTimeout)
 	if err := table.lookUp(ctx, c.Registrars); err != nil {
 		if !group.IsValid() {
 			cancel()
@@ -122,7 +122,7 @@ func newEndpoint(c Config, networks []transport.Network) (*Endpoint, error) {
 		MaxHuntTimeout:        max(c.RegistrarConnectTimeout, retranMax),
 	})
 	e.loop = loop.New(client, loop.Config{
-		Networks: networks, Options: c.Association.registrarOptions(), Logger: c.Logger, Tell: e.handleEvent,
+		Networks: networks.registrars, Options: c.Association.registrarOptions(), Logger: c.Logger, Tell: e.handleEvent,
 	})
 	return e, nil
 }
@@ -306,7 +306,7 @@ func (e *Endpoint) listen() error {
 		return errEndpointClosed
 	}
 	e.listening.Do(func() {
-		for _, n := range e.networks {
+		for _, n := range e.networks.registrars {
 			ln, err := n.Listen(e.ctx, protocol.TransportAddr{Protocol: n.Protocol()}, e.cfg.Association.registrarOptions())
 			if err != nil {
 				e.listenErr = fmt.Errorf("cannot listen for registrars: %w", err)
@@ -329,7 +329,7 @@ func (e *Endpoint) hearAnnounces() {
 		if !e.group.IsValid() {
 			return
 		}
-		g, err := joinGroup(e.networks, mcast.Config{
+		g, err := joinGroup(e.networks.members, mcast.Config{
 			Group: e.group, Interfaces: e.cfg.AnnounceInterfaces, Logger: e.log,
 		})
 		if err != nil {

@@ -1,19 +1,37 @@
 package rsp
 
 import (
+	"net/netip"
+	"time"
+
+	"github.com/rserpool/rsp/internal/registrar"
 	"github.com/rserpool/rsp/internal/transport"
 )
 
 // NewEndpointOn returns an Endpoint on networks of the test's own.
 func NewEndpointOn(cfg Config, networks ...transport.Network) (*Endpoint, error) {
 	c := cfg.withDefaults()
-	return newEndpoint(c, networks)
+	return newEndpoint(c, networksOf(networks))
 }
 
 // NewRegistrarOn returns a Registrar on networks of the test's own.
 func NewRegistrarOn(cfg RegistrarConfig, networks ...transport.Network) *Registrar {
 	c := cfg.withDefaults()
-	return newRegistrar(c, networks)
+	return newRegistrar(c, networksOf(networks))
+}
+
+func networksOf(all []transport.Network) networks { return networks{all, all} }
+
+// ASAPAddrs are where a registrar reaches its PEs to take them over.
+func ASAPAddrs(r *Registrar) (addrs []netip.AddrPort) {
+	r.loop.Do(func(_ time.Time, e *registrar.Engine) {
+		for p := range e.Space().Pools() {
+			for el := range e.Space().Elements(p.Handle) {
+				addrs = append(addrs, addrPorts(el.ASAP)...)
+			}
+		}
+	})
+	return addrs
 }
 
 // DeriveAEAD is the key derivation of CookieSealer.

@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,7 +21,7 @@ type Network uint8
 
 const (
 	// Auto is the kernel's SCTP where it has it, else the TCP mapping. A Registrar
-	// listens on both where both are there.
+	// listens on both where both are there. With TLS it is the TCP mapping alone.
 	Auto Network = iota
 	// KernelSCTP is the standard's transport, and RSPLIB's. Only Linux with its
 	// sctp module has it.
@@ -46,9 +47,35 @@ func (n Network) String() string {
 	return fmt.Sprintf("Network(%d)", uint8(n))
 }
 
+// networks are what associations go over, best first, by who is at the other end.
+type networks struct {
+	members    []transport.Network // any member of the operation scope
+	registrars []transport.Network // a registrar
+}
+
+// secured returns what n stands for on this machine, with TLS if that is configured.
+func (n Network) secured(log *slog.Logger, cfg *tls.Config, registrarName string) (networks, error) {
+	hops, err := newHops(cfg, registrarName)
+	if err != nil {
+		return networks{}, err
+	}
+	if cfg == nil {
+		all, err := n.transports(log)
+		return networks{all, all}, err
+	}
+	if n != Auto && n != TCPMapping {
+		// RFC 5352 section 9.2 asks for TLS over SCTP (RFC 3436) or over TCP; the former leaves PPIDs in clear.
+		return networks{}, fmt.Errorf("TLS needs the TCP mapping, not %v", n)
+	}
+	return networks{
+		[]transport.Network{tcp.Network{TLS: hops.members}},
+		[]transport.Network{tcp.Network{TLS: hops.registrars}},
+	}, nil
+}
+
 var logNoSCTP sync.Once
 
-// transports returns all that n stands for on this machine, best first.
+// transports returns all that n stands for on this machine without TLS, best first.
 func (n Network) transports(log *slog.Logger) ([]transport.Network, error) {
 	switch n {
 	case Auto:

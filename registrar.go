@@ -25,7 +25,7 @@ import (
 type Registrar struct {
 	cfg      RegistrarConfig
 	log      *slog.Logger
-	networks []transport.Network
+	networks networks
 	loop     *loop.Loop[*registrar.Engine]
 	events   *eventLog
 	tracer   *tracer               // nil: nobody wants a trace
@@ -51,14 +51,14 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 	if err := c.validate(); err != nil {
 		return nil, &OpError{Op: "new registrar", Err: err}
 	}
-	networks, err := c.Network.transports(c.Logger)
+	networks, err := c.Network.secured(c.Logger, c.TLS, c.RegistrarName)
 	if err != nil {
 		return nil, &OpError{Op: "new registrar", Err: err}
 	}
 	return newRegistrar(c, networks), nil
 }
 
-func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
+func newRegistrar(c RegistrarConfig, networks networks) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
 	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
 	engine := registrar.New(c.engine(func(id effect.AssocID) time.Duration { return r.loop.RTT(id) }))
@@ -67,7 +67,7 @@ func newRegistrar(c RegistrarConfig, networks []transport.Network) *Registrar {
 	}
 	r.usage = newUsage(engine, c.ID)
 	r.loop = loop.New(engine, loop.Config{
-		Networks: networks,
+		Networks: networks.members,
 		Options:  c.Association.registrarOptions(),
 		Logger:   r.log,
 		Tell:     r.handleEvent,

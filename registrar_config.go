@@ -2,6 +2,7 @@ package rsp
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -34,14 +35,14 @@ type RegistrarConfig struct {
 	// Address is where PEs and PUs find the registrar, "host:port"; with SCTP, further
 	// hosts may follow behind commas. An empty host is all addresses of the machine, port 0 one
 	// of the system's choice. Default: all addresses at the well-known port 3863 or, if that is
-	// taken, at one of the system's choice.
+	// taken, at one of the system's choice. With TLS, the well-known port is 3864.
 	Address string
 	// ENRPAddress is where other registrars find it, in the same form. Default: the hosts of
 	// Address, at the well-known port 9901 or, if that is taken or Address has port 0, at one of the
-	// system's choice.
+	// system's choice. With TLS, the well-known port is 9902.
 	ENRPAddress string
 	// Peers are other registrars of the operation scope, "host:port" of their ENRPAddress or "host"
-	// for port 9901. They are sought for as long as they cannot be reached.
+	// for port 9901, with TLS 9902. They are sought for as long as they cannot be reached.
 	Peers []string
 	// IPv4Only leaves IPv6 out: where the registrar serves, and at its Peers.
 	IPv4Only bool
@@ -59,6 +60,10 @@ type RegistrarConfig struct {
 	// Network carries all associations. Default: Auto, all that this machine has,
 	// under one port number.
 	Network Network
+	// TLS, if set, is under all associations, as Config.TLS has it, and RegistrarName the name that the
+	// certificates of all registrars of the operation scope have, this one's too. Default: no TLS.
+	TLS           *tls.Config
+	RegistrarName string
 	// Logger takes what happens. Default: nothing is logged.
 	Logger *slog.Logger
 	// Trace, if set, is called for each message that comes or goes, one at a time and in
@@ -214,6 +219,21 @@ func (c *RegistrarConfig) validate() error {
 		_, err = c.enrpGroup()
 	}
 	return err
+}
+
+// asapPort and enrpPort are the well-known ones.
+func (c *RegistrarConfig) asapPort() uint16 {
+	if c.TLS != nil {
+		return protocol.PortASAPTLS
+	}
+	return protocol.PortASAP
+}
+
+func (c *RegistrarConfig) enrpPort() uint16 {
+	if c.TLS != nil {
+		return protocol.PortENRPTLS
+	}
+	return protocol.PortENRP
 }
 
 // asapGroup and enrpGroup are the multicast groups, not valid if there is none.

@@ -42,7 +42,7 @@ func (r *Registrar) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forPEs, err := r.listen(ctx, local, r.cfg.Address == "", protocol.PortASAP)
+	forPEs, err := r.listen(ctx, r.networks.members, local, r.cfg.Address == "", r.cfg.asapPort())
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (r *Registrar) join(group netip.AddrPort, from source, service protocol.PPI
 	if !group.IsValid() {
 		return false
 	}
-	g, err := joinGroup(r.networks, mcast.Config{
+	g, err := joinGroup(r.networks.members, mcast.Config{
 		Group: group, Interfaces: r.cfg.AnnounceInterfaces, TTL: r.cfg.AnnounceTTL,
 		SourcePort: from.port, SourceAddrs: from.addrs, Logger: r.log,
 	})
@@ -118,47 +118,47 @@ func (r *Registrar) join(group netip.AddrPort, from source, service protocol.PPI
 // said, but if the ASAP port is one of the system's choice, then so is this one.
 func (r *Registrar) listenForPeers(ctx context.Context, local protocol.TransportAddr) ([]transport.Listener, error) {
 	if r.cfg.ENRPAddress != "" {
-		return r.listen(ctx, local, false, 0)
+		return r.listen(ctx, r.networks.registrars, local, false, 0)
 	}
 	wanted := r.cfg.Address == "" || local.Port != 0
 	local.Port = 0
-	return r.listen(ctx, local, wanted, protocol.PortENRP)
+	return r.listen(ctx, r.networks.registrars, local, wanted, r.cfg.enrpPort())
 }
 
 // listen opens a listener for each transport, all at one port: the preferred one, if that is
 // wanted and free, else local's.
-func (r *Registrar) listen(ctx context.Context, local protocol.TransportAddr, wanted bool, preferred uint16) ([]transport.Listener, error) {
+func (r *Registrar) listen(ctx context.Context, on []transport.Network, local protocol.TransportAddr, wanted bool, preferred uint16) ([]transport.Listener, error) {
 	if !wanted {
-		return r.listenAt(ctx, local)
+		return r.listenAt(ctx, on, local)
 	}
 	wellKnown := local
 	wellKnown.Port = preferred
-	listeners, err := r.listenAt(ctx, wellKnown)
+	listeners, err := r.listenAt(ctx, on, wellKnown)
 	if err == nil {
 		return listeners, nil
 	}
 	r.log.Info("cannot have the well-known port, taking another", "port", preferred, "reason", err)
-	return r.listenAt(ctx, local)
+	return r.listenAt(ctx, on, local)
 }
 
 // listenAt opens a listener for each transport at local's port or, if that is 0, at
 // one that all transports have free.
-func (r *Registrar) listenAt(ctx context.Context, local protocol.TransportAddr) (listeners []transport.Listener, err error) {
+func (r *Registrar) listenAt(ctx context.Context, on []transport.Network, local protocol.TransportAddr) (listeners []transport.Listener, err error) {
 	const attempts = 10 // one transport's free port may be taken at the next
 	for range attempts {
-		if listeners, err = r.tryListen(ctx, local); err == nil || local.Port != 0 {
+		if listeners, err = r.tryListen(ctx, on, local); err == nil || local.Port != 0 {
 			break
 		}
 	}
 	return listeners, err
 }
 
-func (r *Registrar) tryListen(ctx context.Context, local protocol.TransportAddr) ([]transport.Listener, error) {
+func (r *Registrar) tryListen(ctx context.Context, on []transport.Network, local protocol.TransportAddr) ([]transport.Listener, error) {
 	var listeners []transport.Listener
 	if r.cfg.IPv4Only && len(local.Addrs) == 0 {
 		local.Addrs = []netip.Addr{netip.IPv4Unspecified()}
 	}
-	for _, n := range r.networks {
+	for _, n := range on {
 		local.Protocol = n.Protocol()
 		ln, err := n.Listen(ctx, local, r.cfg.Association.registrarOptions())
 		if err != nil {
@@ -195,13 +195,13 @@ func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, 
 	var peers []protocol.TransportAddr
 	for _, peer := range r.cfg.Peers {
 		if _, _, err := net.SplitHostPort(peer); err != nil {
-			peer = net.JoinHostPort(strings.Trim(peer, "[]"), fmt.Sprint(protocol.PortENRP))
+			peer = net.JoinHostPort(strings.Trim(peer, "[]"), fmt.Sprint(r.cfg.enrpPort()))
 		}
 		found, err := lookupRemote(ctx, peer, r.cfg.IPv4Only)
 		if err != nil {
 			return nil, fmt.Errorf("peer %q: %w", peer, err)
 		}
-		for _, n := range r.networks {
+		for _, n := range r.networks.registrars {
 			for _, at := range found {
 				peers = append(peers, protocol.TransportAddr{Protocol: n.Protocol(), Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
 			}

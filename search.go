@@ -323,7 +323,7 @@ func (s *session) dial(el Element) (transport.Assoc, error) {
 	timeout := cmp.Or(s.dialer.ConnectTimeout, defaultConnectTimeout)
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
-	for _, n := range s.endpoint.networks {
+	for _, n := range s.endpoint.networks.members {
 		if n.Protocol() == el.user.Protocol && el.user.Use == protocol.DataAndControl {
 			assoc, err := n.Dial(ctx, el.user, s.options())
 			if ctx.Err() == context.DeadlineExceeded && err != nil {

@@ -110,7 +110,7 @@ func (s *Socket) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	network := s.endpoint.networks[0]
+	network := s.endpoint.networks.members[0]
 	at, err := lookupHosts(ctx, local)
 	if err != nil {
 		return err

@@ -17,6 +17,8 @@ type options struct {
 	cfg rsp.RegistrarConfig
 	log logOptions
 
+	tlsCert, tlsKey, tlsCA, tlsName string
+
 	quiet            bool
 	daemonPIDFile    string
 	uptime, downtime time.Duration // means of random times; 0: no failures
@@ -55,6 +57,9 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	if o.statsFile == "" && o.given("statsinterval") {
 		return nil, errors.New("-statsinterval needs -statsfile")
 	}
+	if err := o.useTLS(); err != nil {
+		return nil, err
+	}
 	return o, nil
 }
 
@@ -86,6 +91,7 @@ func newOptions() *options {
 	o.defineGeneral()
 	o.defineASAP()
 	o.defineENRP()
+	o.defineTLS()
 	o.defineFiles()
 	return o
 }
@@ -166,6 +172,29 @@ func (o *options) defineENRP() {
 	o.milliseconds(&c.TakeoverExpiryInterval, "takeoverexpiryinterval", 1000, 60000, "how long peers have to agree to a takeover")
 	o.add(integer{&c.MaxElementsPerHTRequest, 1, math.MaxInt32}, "maxelementsperhtrequest", "`n` pool elements are in one part of a handle table")
 	o.add(ignored{"always", true}, "supporttakeoversuggestion", "for compatibility: suggestions to take a pool element over are always understood")
+}
+
+func (o *options) defineTLS() {
+	o.group("TLS")
+	o.addString(&o.tlsCert, "tlscert", "`file` with the registrar's certificate: TLS for all associations, at ports 3864 and 9902 unless -asap and -enrp say others")
+	o.addString(&o.tlsKey, "tlskey", "`file` with its key")
+	o.addString(&o.tlsCA, "tlsca", "`file` with the authorities that certificates of pool elements, users and registrars come from")
+	o.addString(&o.tlsName, "tlsname", "`name` that certificates of pool elements have; default: their addresses")
+	o.addString(&o.cfg.RegistrarName, "registrarname", "`name` that certificates of registrars have, this one's too; default: registrar.rsp.internal")
+}
+
+// useTLS reads the files of TLS, if any is named.
+func (o *options) useTLS() (err error) {
+	if o.tlsCert == "" && o.tlsKey == "" && o.tlsCA == "" && o.tlsName == "" && o.cfg.RegistrarName == "" {
+		return nil
+	}
+	if o.tlsCert == "" || o.tlsKey == "" || o.tlsCA == "" {
+		return errors.New("-tlsname and -registrarname are for TLS, which needs -tlscert, -tlskey and -tlsca")
+	}
+	if o.cfg.TLS, err = rsp.TLSFiles(o.tlsCert, o.tlsKey, o.tlsCA); err == nil {
+		o.cfg.TLS.ServerName = o.tlsName
+	}
+	return err
 }
 
 func (o *options) defineFiles() {

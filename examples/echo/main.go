@@ -9,6 +9,13 @@
 //	go run ./examples/echo -role=registrar
 //	go run ./examples/echo -role=server -registrar=localhost:3863
 //	go run ./examples/echo -role=client -registrar=localhost:3863
+//
+// With certificates, here of an authority for tests, all of it goes over TLS:
+//
+//	go run ./cmd/rsptestca -dir=certs registrar.rsp.internal server client
+//	go run ./examples/echo -role=registrar -tlscert=certs/registrar.rsp.internal.pem -tlskey=certs/registrar.rsp.internal.key -tlsca=certs/ca.pem
+//	go run ./examples/echo -role=server -tlscert=certs/server.pem -tlskey=certs/server.key -tlsca=certs/ca.pem
+//	go run ./examples/echo -role=client -tlscert=certs/client.pem -tlskey=certs/client.key -tlsca=certs/ca.pem
 package main
 
 import (
@@ -37,7 +44,7 @@ func run(ctx context.Context) error {
 	var cfg rsp.Config
 	cfg.RegisterFlags(flag.CommandLine)
 	role := flag.String("role", "all", "all, registrar, server or client")
-	address := flag.String("address", ":3863", "where a registrar serves")
+	address := flag.String("address", "", "where a registrar serves (default :3863, with TLS :3864)")
 	pool := flag.String("pool", "EchoPool", "pool handle")
 	lines := flag.Int("lines", 100, "how many lines a client sends")
 	interval := flag.Duration("interval", 30*time.Millisecond, "pause between a client's lines")
@@ -65,7 +72,15 @@ func run(ctx context.Context) error {
 }
 
 func runRegistrar(ctx context.Context, cfg rsp.Config, address string) error {
-	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{Address: address, Logger: cfg.Logger})
+	if address == "" {
+		address = ":3863"
+		if cfg.TLS != nil {
+			address = ":3864"
+		}
+	}
+	r, err := rsp.NewRegistrar(&rsp.RegistrarConfig{
+		Address: address, Logger: cfg.Logger, TLS: cfg.TLS, RegistrarName: cfg.RegistrarName,
+	})
 	if err != nil {
 		return err
 	}
