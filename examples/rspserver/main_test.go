@@ -176,7 +176,7 @@ func TestQuiet(t *testing.T) {
 // A later choice of a service holds, and each has its own pool; so has RSPLIB's.
 func TestLastServiceWins(t *testing.T) {
 	for args, want := range map[string]rsp.PoolHandle{
-		"": "EchoPool", "-discard": "DiscardPool", "-echo -daytime": "DaytimePool", "-daytime -poolhandle=P -echo": "P",
+		"": "EchoPool", "-discard": "DiscardPool", "-fractal": "FractalGeneratorPool", "-echo -daytime": "DaytimePool", "-daytime -poolhandle=P -echo": "P",
 	} {
 		if o, err := parse(strings.Fields(args), io.Discard); err != nil || o.pool != want {
 			t.Errorf("%s: pool %s, %v", args, o.pool, err)

@@ -4,6 +4,7 @@ import (
 	"github.com/rserpool/rsp/examples/internal/daytime"
 	"github.com/rserpool/rsp/examples/internal/discard"
 	"github.com/rserpool/rsp/examples/internal/echo"
+	"github.com/rserpool/rsp/examples/internal/fractal"
 	"github.com/rserpool/rsp/examples/internal/scripting"
 	"github.com/rserpool/rsp/examples/internal/service"
 )
@@ -20,6 +21,7 @@ func offers() []offer {
 		{"echo", "Starts the Echo service: it echoes incoming data back. The default.", echo.New()},
 		{"discard", "Starts the Discard service: it discards incoming data.", discard.New()},
 		{"daytime", "Starts the Daytime service: it sends the current time of day.", daytime.New()},
+		{"fractal", "Starts the Fractal Generator service: it computes pictures.", fractal.New()},
 		{"scripting", "Starts the Scripting service: it runs what clients upload, so use it in trusted networks alone.", scripting.New()},
 	}
 }
