@@ -95,6 +95,15 @@ func echo(conn net.Conn) {
 	}
 }
 
+func discard(conn net.Conn) {
+	defer conn.Close()
+	for buf := make([]byte, 1<<16); ; {
+		if _, err := conn.Read(buf); err != nil {
+			return
+		}
+	}
+}
+
 func benchEcho(b *testing.B, conn net.Conn) {
 	defer conn.Close()
 	buf := make([]byte, 64)
@@ -127,7 +136,7 @@ func benchKillToAnswer(b *testing.B, network rsp.Network, standby bool) {
 	id := rsp.PEID(0)
 	for id < 2 {
 		id++
-		pes[id] = startPEProcess(b, cfg, id)
+		pes[id] = startPEProcess(b, cfg, "EchoPool", id)
 	}
 	var noticed time.Time
 	session, err := (&rsp.Dialer{
@@ -145,7 +154,7 @@ func benchKillToAnswer(b *testing.B, network rsp.Network, standby bool) {
 	for b.Loop() {
 		b.StopTimer()
 		id++
-		pes[id] = startPEProcess(b, cfg, id) // takes longer than the standby association
+		pes[id] = startPEProcess(b, cfg, "EchoPool", id) // takes longer than the standby association
 		victim := session.PeerPE()
 		b.StartTimer()
 		start := time.Now()
@@ -168,14 +177,14 @@ func benchKillToAnswer(b *testing.B, network rsp.Network, standby bool) {
 	b.ReportMetric(float64(sinceNoticed[len(sinceNoticed)*99/100].Microseconds())/1000, "noticed-p99-ms")
 }
 
-// peProcessEnv makes the test binary a PE's process: "network registrar id".
+// peProcessEnv makes the test binary a PE's process: "network registrar pool id".
 const peProcessEnv = "RSP_TEST_PE"
 
-// startPEProcess starts a PE in a process of its own, and returns when it is registered.
-func startPEProcess(b *testing.B, cfg rsp.Config, id rsp.PEID) *exec.Cmd {
+// startPEProcess starts a PE of EchoPool or DiscardPool in a process of its own, and returns when it is registered.
+func startPEProcess(b *testing.B, cfg rsp.Config, pool rsp.PoolHandle, id rsp.PEID) *exec.Cmd {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %d", peProcessEnv, cfg.Network, cfg.Registrars[0], id))
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s %s %d", peProcessEnv, cfg.Network, cfg.Registrars[0], pool, id))
 	cmd.Stderr = os.Stderr
 	ready, err := cmd.StdoutPipe()
 	if err == nil {
@@ -199,8 +208,9 @@ func startPEProcess(b *testing.B, cfg rsp.Config, id rsp.PEID) *exec.Cmd {
 func runPEProcess(arg string) error {
 	var cfg rsp.Config
 	var registrar string
+	var pool rsp.PoolHandle
 	var pe rsp.PE
-	if _, err := fmt.Sscan(arg, &cfg.Network, &registrar, &pe.ID); err != nil {
+	if _, err := fmt.Sscan(arg, &cfg.Network, &registrar, &pool, &pe.ID); err != nil {
 		return err
 	}
 	cfg.Registrars = []string{registrar}
@@ -208,9 +218,13 @@ func runPEProcess(arg string) error {
 	if err != nil {
 		return err
 	}
-	listener, err := e.Listen(ctx(), "EchoPool", pe)
+	listener, err := e.Listen(ctx(), pool, pe)
 	if err != nil {
 		return err
+	}
+	serve := echo
+	if pool == "DiscardPool" {
+		serve = discard
 	}
 	fmt.Println("ready")
 	for { // a standby association says nothing, and must not hold up the others
@@ -218,7 +232,7 @@ func runPEProcess(arg string) error {
 		if err != nil {
 			return err
 		}
-		go echo(conn)
+		go serve(conn)
 	}
 }
 

@@ -32,19 +32,25 @@ var past = time.Unix(1, 0)
 
 // assoc is an association over conn, after the exchange of INIT.
 //
-// It owns up to two goroutines. The reader lives as long as the connection, and closes
-// it. The flusher exists only while there is something to write that no Send is writing.
-// Both end soon after the association has: after Close they wait for the peer no longer
-// than lingerTime allows; Abort, also after Close, ends them and waits for that.
+// Who reads: one at a time, that which has set reading. A Recv that waits for a message reads the
+// connection itself, since to hand a message from goroutine to goroutine costs more than
+// all else. While no Recv does, the tender reads, so that heartbeats, ACKs and the end get through.
+//
+// It owns up to two goroutines. The tender comes when no Recv has read for tendDelay, makes way
+// for the next Recv, and comes for the end, to close the connection. The flusher exists only while there is
+// something to write that no Send is writing. Both end soon after the association has: after Close they wait for
+// the peer no longer than lingerTime allows; Abort, also after Close, ends them and waits for that.
 //
 // Who writes: one at a time, that which has set writing. All else is appended to out and
-// the one who writes takes care of it. So no call waits for another, the reader waits
+// the one who writes takes care of it. So no call waits for another, who reads waits
 // for no write, and a chunk that was begun is always finished.
 type assoc struct {
 	conn          net.Conn
 	local, remote protocol.TransportAddr
-	resumes       bool // a Send may write: what it leaves, the flusher goes on with
-	goroutines    sync.WaitGroup
+	resumes       bool    // a Send may write: what it leaves, the flusher goes on with
+	reader        *reader // belongs to the one who reads
+	flushers      sync.WaitGroup
+	done          chan struct{} // closed when the connection is
 
 	// mu guards all that follows. It is never held during I/O.
 	mu                          sync.Mutex
@@ -54,10 +60,20 @@ type assoc struct {
 	closed      bool      // Close or Abort was called here
 	over        bool      // nothing more is read or written
 	peerEnd     error     // what ended the association, other than closed; io.EOF: SHUTDOWN
-	lingerUntil time.Time // when the reader gives up after Close
+	draining    bool      // over, but what has come before that is still read
+	lingerUntil time.Time // when the tender gives up after Close
+
+	reading   bool // somebody reads the connection
+	inRecv    bool // it is a Recv
+	roused    bool // it was told to look
+	wanted    bool // the tender reads, and a Recv has come
+	turns     uint // how often a Recv has read
+	tended    uint // turns when tendTimer was set
+	tendTimer *time.Timer
+	tendTimed bool
 
 	opts  transport.Options
-	tuned bool // since the reader has looked
+	tuned bool // since who reads has looked
 
 	suspected     bool // the peer has not answered a heartbeat
 	toldSuspected bool // what Recv has told of that last
@@ -103,9 +119,13 @@ func startAssoc(conn net.Conn, opts transport.Options, resumes bool) *assoc {
 		local:   transportAddr(conn.LocalAddr()),
 		remote:  transportAddr(conn.RemoteAddr()),
 		resumes: resumes,
+		done:    make(chan struct{}),
 	}
 	a.readable.L, a.writable.L = &a.mu, &a.mu
-	a.goroutines.Go(a.read)
+	a.reader = newReader(a)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tendSoon()
 	return a
 }
 
@@ -168,9 +188,9 @@ func (a *assoc) Close() error {
 		return nil
 	}
 	a.lingerUntil = time.Now().Add(lingerTime)
-	a.conn.SetReadDeadline(a.lingerUntil)
 	a.endSending()
 	a.boundWrite()
+	a.attend()
 	return nil
 }
 
@@ -179,19 +199,21 @@ func (a *assoc) Abort() error {
 	a.release()
 	a.finish(net.ErrClosed)
 	a.mu.Unlock()
-	a.goroutines.Wait()
+	a.flushers.Wait()
+	<-a.done
 	return nil
 }
 
 // release is the end of all calls. a.mu is held.
 func (a *assoc) release() {
 	a.closed = true
-	a.received = byteQueue{} // not to the pool: the reader may be filling its last block
+	a.received = byteQueue{} // not to the pool: who reads may be filling its last block
 	a.readDeadline.stop()
 	a.writeDeadline.stop()
 	if a.ackTimer != nil {
 		a.ackTimer.Stop()
 	}
+	a.tendTimer.Stop()
 	a.wake()
 }
 
@@ -207,7 +229,7 @@ func (a *assoc) endSending() {
 	a.flushSoon()
 }
 
-// finish stops the reader and who writes; the first reason is the one that calls report.
+// finish stops who reads and who writes; the first reason is the one that calls report.
 // a.mu is held.
 func (a *assoc) finish(reason error) {
 	if a.over {
@@ -218,6 +240,9 @@ func (a *assoc) finish(reason error) {
 		a.peerEnd = reason
 	}
 	a.conn.SetDeadline(past)
+	if !a.reading {
+		a.drain()
+	}
 	a.wake()
 }
 
@@ -225,6 +250,9 @@ func (a *assoc) finish(reason error) {
 func (a *assoc) wake() {
 	a.readable.Broadcast()
 	a.writable.Broadcast()
+	if a.inRecv {
+		a.rouse()
+	}
 }
 
 // endOf turns an error of the connection into one of the association.

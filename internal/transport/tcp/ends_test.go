@@ -104,7 +104,7 @@ func TestCloseLinger(t *testing.T) {
 			a, _ := pair(t, transport.Options{})
 			start := time.Now()
 			a.Close()
-			a.goroutines.Wait()
+			<-a.done
 			if waited := time.Since(start); waited != lingerTime {
 				t.Errorf("ended after %v", waited)
 			}
@@ -117,7 +117,7 @@ func TestCloseLinger(t *testing.T) {
 			p.want(shutdown)
 			start := time.Now()
 			p.send(data(0, "or talks on"))
-			a.goroutines.Wait()
+			<-a.done
 			if waited := time.Since(start); waited != lingerTime {
 				t.Errorf("ended after %v", waited)
 			}
@@ -129,7 +129,7 @@ func TestCloseLinger(t *testing.T) {
 			start := time.Now()
 			a.Close()
 			a.Abort()
-			a.goroutines.Wait()
+			<-a.done
 			if waited := time.Since(start); waited != 0 {
 				t.Errorf("ended after %v", waited)
 			}

@@ -16,60 +16,54 @@ import (
 // readBuffer is most of what an idle association costs.
 const readBuffer = 4 << 10
 
-// reader is the state that the reader goroutine has for itself.
+// reader is the state of the one who reads.
 type reader struct {
 	*assoc
 	in     *bufio.Reader // reads from the reader itself, as an io.Reader
 	heard  time.Time     // when the last bytes came
 	probes int           // heartbeats sent since
 	looked bool          // for an answer to the last one, when its time was over
+
+	// Of the DATA chunk whose reading was interrupted.
+	amid    bool
+	rest    int // bytes of data to come
+	padding int // and behind them
 }
 
-// read is the reader goroutine, the only one that closes the connection.
-func (a *assoc) read() {
+func newReader(a *assoc) *reader {
 	r := &reader{assoc: a, heard: time.Now()}
 	r.in = bufio.NewReaderSize(r, readBuffer)
-	err := r.run()
-
-	a.mu.Lock()
-	a.finish(err)
-	a.mu.Unlock()
-	if err != errEnded {
-		// The peer is to see RST, and the kernel to forget what is not sent. A
-		// connection without this option shows the missing SHUTDOWN as well.
-		if c, ok := bare(a.conn).(interface{ SetLinger(int) error }); ok {
-			c.SetLinger(0)
-		}
-	}
-	bare(a.conn).Close() // a *tls.Conn would wait to write close_notify, of which SHUTDOWN makes nothing new
+	a.conn.SetReadDeadline(past) // the first to read sets the right one, see silence
+	return r
 }
 
-// run reads chunks until the association has ended: errEnded if gracefully.
-func (r *reader) run() error {
-	if err := r.silence(); err != nil { // sets the first deadline
+var (
+	// errRoused interrupts a Recv that reads: it is to look whether it has still to wait.
+	errRoused = errors.New("roused")
+	// errShutdown is that the peer has sent SHUTDOWN.
+	errShutdown = errors.New("SHUTDOWN")
+)
+
+// next reads a chunk, or the rest of one. An error other than errRoused ends the association.
+func (r *reader) next() error {
+	if r.amid {
+		return r.readRest()
+	}
+	b, err := r.in.Peek(headerLen)
+	if err != nil {
 		return err
 	}
-	for {
-		b, err := r.in.Peek(headerLen)
-		if err != nil {
-			return err
-		}
-		h, err := parseHeader(b)
-		if err != nil {
-			return broken(err)
-		}
-		switch h.typ {
-		case chunkData:
-			err = r.readData(h)
-		case chunkShutdown:
-			return r.answerShutdown()
-		default:
-			err = r.readControl(h)
-		}
-		if err != nil {
-			return err
-		}
+	h, err := parseHeader(b)
+	if err != nil {
+		return broken(err)
 	}
+	switch h.typ {
+	case chunkData:
+		return r.readData(h)
+	case chunkShutdown:
+		return errShutdown
+	}
+	return r.readControl(h)
 }
 
 // broken is the end of an association whose peer breaks the protocol.
@@ -101,8 +95,7 @@ func (r *reader) readControl(h header) error {
 	return nil
 }
 
-// readData moves a DATA chunk into the queue, for which memory is taken only as the
-// bytes come.
+// readData moves a DATA chunk into the queue.
 func (r *reader) readData(h header) error {
 	start, err := r.in.Peek(dataHeaderLen)
 	if err != nil {
@@ -112,23 +105,32 @@ func (r *reader) readData(h header) error {
 		return broken(err)
 	}
 	r.in.Discard(dataHeaderLen)
-	for left := h.length - dataHeaderLen; left > 0; {
-		room := r.reserve(left)
-		if room == nil {
-			_, err = r.in.Discard(left)
-			left = 0
+	r.amid, r.rest, r.padding = true, h.length-dataHeaderLen, h.padding()
+	return r.readRest()
+}
+
+// readRest moves what is left of a DATA chunk. Memory is taken for it only as the bytes come.
+func (r *reader) readRest() error {
+	for r.rest > 0 {
+		var n int
+		var err error
+		if room := r.reserve(r.rest); room == nil {
+			n, err = r.in.Discard(r.rest)
 		} else {
-			_, err = io.ReadFull(r.in, room)
-			left -= len(room)
-			r.commit(len(room))
+			n, err = r.in.Read(room)
+			r.commit(n)
 		}
+		r.rest -= n
 		if err != nil {
 			return err
 		}
 	}
-	if _, err := r.in.Discard(h.padding()); err != nil {
+	n, err := r.in.Discard(r.padding)
+	r.padding -= n
+	if err != nil {
 		return err
 	}
+	r.amid = false
 	r.endMessage()
 	return nil
 }
@@ -264,6 +266,8 @@ func (r *reader) silence() error {
 	switch {
 	case r.over:
 		return r.peerEnd
+	case r.inRecv && (r.roused || r.closed):
+		return errRoused
 	case r.closed && r.unwritten():
 		next = now.Add(lingerTime) // the flusher knows when to give up
 	case r.closed && now.Before(r.lingerUntil):
@@ -285,6 +289,9 @@ func (r *reader) silence() error {
 	}
 	if err := r.conn.SetReadDeadline(next); err != nil {
 		return endOf(err)
+	}
+	if r.inRecv && r.suspected != r.toldSuspected {
+		return errRoused
 	}
 	return nil
 }
@@ -322,5 +329,5 @@ func (a *assoc) Tune(opts transport.Options) error {
 	if a.over {
 		return nil
 	}
-	return a.conn.SetReadDeadline(past) // the reader looks
+	return a.conn.SetReadDeadline(past) // who reads looks
 }

@@ -20,7 +20,7 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 			return 0, transport.RecvInfo{}, net.ErrClosed
 		case a.suspected != a.toldSuspected && !a.amid:
 			return 0, transport.RecvInfo{Notice: a.tellSuspicion()}, nil
-		case !ready && a.peerEnd != nil:
+		case !ready && a.peerEnd != nil && !a.draining:
 			return 0, transport.RecvInfo{}, a.peerEnd
 		case a.readDeadline.hasPassed():
 			return 0, transport.RecvInfo{}, os.ErrDeadlineExceeded
@@ -28,7 +28,12 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 			n, info := a.deliver(b)
 			return n, info, nil
 		}
-		a.readable.Wait()
+		if a.reading {
+			a.wanted = true
+			a.readable.Wait()
+		} else {
+			a.readInRecv()
+		}
 	}
 }
 

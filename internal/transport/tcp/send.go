@@ -30,6 +30,9 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		if a.inFlight+dataHeaderLen+len(b) <= window && !a.flusherBehind(len(b)) {
 			break
 		}
+		if !a.reading { // the ACKs
+			a.startTender(nil)
+		}
 		a.writable.Wait()
 	}
 	a.appendAck()
@@ -149,7 +152,7 @@ func (a *assoc) boundWrite() {
 func (a *assoc) flushSoon() {
 	if a.unwritten() && !a.writing && !a.over {
 		a.writing = true
-		a.goroutines.Go(a.flush)
+		a.flushers.Go(a.flush)
 	}
 }
 
@@ -167,9 +170,9 @@ func (a *assoc) flush() {
 	a.writing = false
 	if a.closed && !a.over {
 		a.lingerUntil = time.Now().Add(lingerTime)
-		a.conn.SetReadDeadline(a.lingerUntil)
+		a.attend()
 	}
-	a.writable.Broadcast() // the reader may wait for this
+	a.writable.Broadcast() // the tender may wait for this
 }
 
 // write writes what there is once. An error has ended the association; but a write that
