@@ -185,15 +185,26 @@ func runEcho(at string) error {
 		return err
 	}
 	fmt.Println("ready")
-	assoc, err := ln.Accept(ctx())
-	for buf := make([]byte, 1<<10); err == nil; {
-		var n int
-		var info transport.RecvInfo
-		if n, info, err = assoc.Recv(buf); err == nil && info.Notice == transport.NoticeNone {
+	for {
+		assoc, err := ln.Accept(ctx())
+		if err != nil {
+			return err
+		}
+		go echoOn(assoc)
+	}
+}
+
+func echoOn(assoc transport.Assoc) {
+	defer assoc.Abort()
+	for buf := make([]byte, 1<<10); ; {
+		n, info, err := assoc.Recv(buf)
+		if err == nil && info.Notice == transport.NoticeNone {
 			err = assoc.Send(buf[:n], transport.SendInfo{PPID: info.PPID})
 		}
+		if err != nil {
+			return
+		}
 	}
-	return err
 }
 
 // measureRequests has clients ask the process that is called registrar 1.

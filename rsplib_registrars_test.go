@@ -123,6 +123,7 @@ type part struct {
 	Registrars []string // that a PE or a PU knows
 	Echo       string   // where a program that knows no pools echoes
 	Dialogue   string   // how a PU talks to EchoPool; "": it does not, but resolves it
+	Reconnect  []string // the servers of a client that knows no pools
 }
 
 const partEnv = "RSP_TEST_PART"
@@ -149,6 +150,8 @@ func runPart(arg string) error {
 		return p.runRegistrar(log)
 	case p.Echo != "":
 		return runEcho(p.Echo)
+	case p.Reconnect != nil:
+		return runReconnect(p.Reconnect)
 	}
 	e, err := rsp.NewEndpoint(&rsp.Config{Registrars: p.Registrars, Logger: log})
 	if err != nil {
