@@ -49,6 +49,8 @@ type assoc struct {
 	local, remote protocol.TransportAddr
 	resumes       bool    // a Send may write: what it leaves, the flusher goes on with
 	reader        *reader // belongs to the one who reads
+	pieces        [3][]byte
+	buffers       net.Buffers // of pieces; both belong to the one who writes
 	flushers      sync.WaitGroup
 	done          chan struct{} // closed when the connection is
 

@@ -94,28 +94,32 @@ func appendHeader(b []byte, t chunkType, flags uint8, length int) []byte {
 	return binary.BigEndian.AppendUint16(b, uint16(length))
 }
 
-func appendPadding(b []byte, length int) []byte {
-	return append(b, "\x00\x00\x00"[:-length&3]...)
+// padding is what follows on n bytes.
+func padding(n int) []byte { return zeros[:-n&3] }
+
+var zeros [3]byte
+
+func paddedLen(n int) int { return n + -n&3 }
+
+func appendPadded(b, message []byte) []byte {
+	return append(append(b, message...), padding(len(message))...)
 }
 
 func appendInit(b []byte) []byte { return appendHeader(b, chunkInit, 0, headerLen) }
 
 func appendShutdown(b []byte) []byte { return appendHeader(b, chunkShutdown, 0, headerLen) }
 
-// appendData appends one message of at most maxMessage bytes.
-func appendData(b []byte, tsn uint32, info transport.SendInfo, ssn uint16, message []byte) []byte {
+// appendDataHeader appends the start of the DATA chunk of a message of n bytes, at most maxMessage.
+func appendDataHeader(b []byte, tsn uint32, info transport.SendInfo, ssn uint16, n int) []byte {
 	flags := uint8(0)
 	if info.Unordered {
 		flags = flagUnordered
 	}
-	length := dataHeaderLen + len(message)
-	b = appendHeader(b, chunkData, flags, length)
+	b = appendHeader(b, chunkData, flags, dataHeaderLen+n)
 	b = binary.BigEndian.AppendUint32(b, tsn)
 	b = binary.BigEndian.AppendUint16(b, info.Stream)
 	b = binary.BigEndian.AppendUint16(b, ssn)
-	b = binary.BigEndian.AppendUint32(b, uint32(info.PPID))
-	b = append(b, message...)
-	return appendPadding(b, length)
+	return binary.BigEndian.AppendUint32(b, uint32(info.PPID))
 }
 
 func appendAck(b []byte, tsn uint32) []byte {
@@ -129,8 +133,7 @@ func appendBeat(b []byte, t chunkType, opaque []byte) []byte {
 	b = appendHeader(b, t, 0, length)
 	b = binary.BigEndian.AppendUint16(b, beatInfo)
 	b = binary.BigEndian.AppendUint16(b, uint16(length-headerLen))
-	b = append(b, opaque...)
-	return appendPadding(b, length)
+	return appendPadded(b, opaque)
 }
 
 // parseBeat returns the opaque bytes of a HEARTBEAT's value.

@@ -10,6 +10,11 @@ import (
 
 // "Each of these is a protocol error [...]: an unknown type, a length that the chunk
 // cannot have".
+// appendData appends the DATA chunk of a message.
+func appendData(b []byte, tsn uint32, info transport.SendInfo, ssn uint16, message []byte) []byte {
+	return appendPadded(appendDataHeader(b, tsn, info, ssn, len(message)), message)
+}
+
 func TestParseHeader(t *testing.T) {
 	for _, c := range []struct {
 		name string

@@ -28,6 +28,11 @@ type reader struct {
 	amid    bool
 	rest    int // bytes of data to come
 	padding int // and behind them
+
+	direct []byte // the buffer of the Recv that reads; nil: what comes goes to the queue
+	start  [dataHeaderLen]byte
+	got    dataChunk // of the message that is in direct, if isGot
+	isGot  bool
 }
 
 func newReader(a *assoc) *reader {
@@ -101,12 +106,64 @@ func (r *reader) readData(h header) error {
 	if err != nil {
 		return err
 	}
-	if err := r.beginMessage(start); err != nil {
+	d := parseData(start)
+	direct := r.direct != nil && d.length-dataHeaderLen <= len(r.direct)
+	if err := r.beginMessage(d, start, !direct); err != nil {
 		return broken(err)
 	}
+	copy(r.start[:], start)
 	r.in.Discard(dataHeaderLen)
-	r.amid, r.rest, r.padding = true, h.length-dataHeaderLen, h.padding()
+	r.rest, r.padding = d.length-dataHeaderLen, h.padding()
+	if direct {
+		return r.readDirect(d)
+	}
+	r.amid = true
 	return r.readRest()
+}
+
+// readDirect reads a DATA chunk that has begun into the buffer of the Recv that reads.
+func (r *reader) readDirect(d dataChunk) error {
+	var err error
+	b := r.direct[:0]
+	for r.rest > 0 && err == nil {
+		var n int
+		n, err = r.in.Read(b[len(b) : len(b)+r.rest])
+		b = b[:len(b)+n]
+		r.rest -= n
+	}
+	if err == nil {
+		var n int
+		n, err = r.in.Discard(r.padding)
+		r.padding -= n
+	}
+	r.amid = err != nil // what has come is for the next Recv
+	r.isGot = !r.amid && !r.hasNotice()
+	if r.isGot {
+		r.got = d
+		return nil
+	}
+	r.enqueue(r.start[:], b)
+	if err == nil {
+		r.endMessage()
+	}
+	return err
+}
+
+// hasNotice reports whether Recv is to tell something before the message that has come.
+func (a *assoc) hasNotice() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.suspected != a.toldSuspected
+}
+
+// enqueue queues a chunk, or the beginning of one.
+func (a *assoc) enqueue(start, data []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.closed {
+		a.received.write(start)
+		a.received.write(data)
+	}
 }
 
 // readRest moves what is left of a DATA chunk. Memory is taken for it only as the bytes come.
@@ -135,9 +192,8 @@ func (r *reader) readRest() error {
 	return nil
 }
 
-// beginMessage checks and queues the start of a DATA chunk.
-func (a *assoc) beginMessage(start []byte) error {
-	d := parseData(start)
+// beginMessage checks the start of a DATA chunk, and may queue it.
+func (a *assoc) beginMessage(d dataChunk, start []byte, queue bool) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if d.tsn != a.nextTSN {
@@ -150,7 +206,9 @@ func (a *assoc) beginMessage(start []byte) error {
 	if a.held += d.length; a.held > window {
 		return fmt.Errorf("%d bytes in a window of %d", a.held, window)
 	}
-	a.received.write(start)
+	if queue {
+		a.received.write(start)
+	}
 	return nil
 }
 

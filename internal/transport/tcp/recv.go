@@ -31,8 +31,11 @@ func (a *assoc) Recv(b []byte) (int, transport.RecvInfo, error) {
 		if a.reading {
 			a.wanted = true
 			a.readable.Wait()
-		} else {
-			a.readInRecv()
+			continue
+		}
+		if d, got := a.readInRecv(b); got && !a.closed {
+			a.deliveredWhole(d)
+			return d.length - dataHeaderLen, d.info(true), nil
 		}
 	}
 }
@@ -65,20 +68,23 @@ func (a *assoc) deliver(b []byte) (int, transport.RecvInfo) {
 	n := min(len(b), a.left)
 	a.received.read(b[:n])
 	a.left -= n
-	info := transport.RecvInfo{
-		PPID:      a.current.ppid,
-		Stream:    a.current.stream,
-		Unordered: a.current.unordered,
-		EOR:       a.left == 0,
-	}
-	if info.EOR {
+	if a.left == 0 {
 		a.amid = false
-		a.held -= a.current.length
-		a.delivered++
-		a.ackDue += a.current.length
-		a.acknowledge()
+		a.deliveredWhole(a.current)
 	}
-	return n, info
+	return n, a.current.info(a.left == 0)
+}
+
+func (d *dataChunk) info(whole bool) transport.RecvInfo {
+	return transport.RecvInfo{PPID: d.ppid, Stream: d.stream, Unordered: d.unordered, EOR: whole}
+}
+
+// deliveredWhole counts a message that Recv has delivered to its end. a.mu is held.
+func (a *assoc) deliveredWhole(d dataChunk) {
+	a.held -= d.length
+	a.delivered++
+	a.ackDue += d.length
+	a.acknowledge()
 }
 
 // acknowledge sees to it that what was delivered gets acknowledged: at once when the

@@ -36,16 +36,25 @@ func (a *assoc) Send(b []byte, info transport.SendInfo) error {
 		a.writable.Wait()
 	}
 	a.appendAck()
-	a.appendMessage(b, info)
-	if !a.resumes {
+	switch {
+	case !a.resumes:
+		a.appendMessage(b, info)
 		a.flushSoon()
 		return nil
-	}
-	if a.writing {
+	case a.writing:
+		a.appendMessage(b, info)
 		return nil
+	case len(b) >= minDirect && a.flying == nil:
+		a.appendStart(len(b), info)
+		return a.writeInSend(b)
 	}
-	return a.writeInSend()
+	a.appendMessage(b, info)
+	return a.writeInSend(nil)
 }
+
+// minDirect is from how many bytes on a message is written from where its user has it: a copy would
+// cost more than to tell the system of several pieces.
+const minDirect = 2 << 10
 
 // flusherBehind reports whether a Send that does not write itself would make the next write longer than
 // buffers are kept for. a.mu is held.
@@ -65,11 +74,17 @@ func (a *assoc) sendError() error {
 }
 
 func (a *assoc) appendMessage(b []byte, info transport.SendInfo) {
+	a.appendStart(len(b), info)
+	a.out.b = appendPadded(a.out.b, b)
+}
+
+// appendStart appends the start of the DATA chunk of a message of n bytes. a.mu is held.
+func (a *assoc) appendStart(n int, info transport.SendInfo) {
 	o := a.outgoing()
 	tsn := a.firstTSN + uint32(a.unacked.len())
-	o.b = appendData(o.b, tsn, info, a.streamSeq(info), b)
-	a.unacked.push(dataHeaderLen + len(b))
-	a.inFlight += dataHeaderLen + len(b)
+	o.b = appendDataHeader(o.b, tsn, info, a.streamSeq(info), n)
+	a.unacked.push(dataHeaderLen + n)
+	a.inFlight += dataHeaderLen + n
 }
 
 // streamSeq counts the ordered messages of each stream. a.mu is held.
@@ -110,11 +125,11 @@ func (a *assoc) outgoing() *outBuffer {
 // unwritten reports whether there is something to write. a.mu is held.
 func (a *assoc) unwritten() bool { return a.flying != nil || a.out != nil }
 
-// writeInSend writes for a Send, once; what is left then is for the flusher. a.mu is
-// held.
-func (a *assoc) writeInSend() error {
+// writeInSend writes for a Send, once; what is left then is for the flusher. If there is a message, what waits
+// to be written ends with the start of its chunk. a.mu is held.
+func (a *assoc) writeInSend(message []byte) error {
 	a.writing, a.inSend = true, true
-	err := a.write()
+	err := a.write(message)
 	a.writing, a.inSend = false, false
 	if a.interrupted && !a.over {
 		a.conn.SetWriteDeadline(time.Time{})
@@ -164,7 +179,7 @@ func (a *assoc) flush() {
 		if a.closed || a.peerEnd != nil {
 			a.boundWrite()
 		}
-		a.write()
+		a.write(nil)
 		a.writable.Broadcast() // a Send may wait for the flusher
 	}
 	a.writing = false
@@ -175,19 +190,29 @@ func (a *assoc) flush() {
 	a.writable.Broadcast() // the tender may wait for this
 }
 
-// write writes what there is once. An error has ended the association; but a write that
-// was interrupted or makes progress only slowly is none. a.mu is held, but not during
-// the write.
-func (a *assoc) write() error {
+// write writes what there is once, and then the message whose chunk it begins, if any. An error has ended the
+// association; but a write that was interrupted or makes progress only slowly is none. a.mu is held, but not
+// during the write.
+func (a *assoc) write(message []byte) error {
 	if a.flying == nil {
 		a.flying, a.rest = a.out, a.out.b
 		a.out, a.beatAnswer = nil, false
 	}
 	rest := a.rest
 	a.mu.Unlock()
-	n, err := a.conn.Write(rest)
+	var n int
+	var err error
+	if message == nil {
+		n, err = a.conn.Write(rest)
+	} else {
+		n, err = a.writePieces(rest, message)
+	}
 	a.mu.Lock()
-	a.rest = rest[n:]
+	if message != nil && n < len(rest)+paddedLen(len(message)) { // it is its user's again
+		a.flying.b = appendPadded(rest, message)
+		rest = a.flying.b
+	}
+	a.rest = rest[min(n, len(rest)):]
 	if len(a.rest) == 0 {
 		a.flying.free()
 		a.flying, a.rest = nil, nil
@@ -204,4 +229,14 @@ func (a *assoc) write() error {
 	}
 	a.finish(err)
 	return err
+}
+
+// writePieces writes the start of a chunk and its message in one system call, if there is room.
+func (a *assoc) writePieces(start, message []byte) (int, error) {
+	a.pieces = [...][]byte{start, message, padding(len(message))}
+	buffers := &a.buffers // which would be allocated otherwise
+	*buffers = a.pieces[:]
+	n, err := buffers.WriteTo(a.conn)
+	*buffers, a.pieces = nil, [3][]byte{}
+	return int(n), err
 }

@@ -5,12 +5,17 @@ import "time"
 // tendDelay is for how long nobody reads before the tender does, up to twice.
 const tendDelay = 5 * time.Millisecond
 
-// readInRecv reads a chunk for a Recv. a.mu is held, but not meanwhile.
-func (a *assoc) readInRecv() {
+// readInRecv reads a chunk for a Recv that has nothing to deliver. It reports whether that was a message,
+// which is in b then. a.mu is held, but not meanwhile.
+func (a *assoc) readInRecv(b []byte) (d dataChunk, got bool) {
+	r := a.reader
 	a.reading, a.inRecv = true, true
 	a.turns++
 	a.mu.Unlock()
-	err := a.reader.next()
+	r.direct = b
+	err := r.next()
+	d, got = r.got, r.isGot
+	r.direct, r.isGot = nil, false
 	a.mu.Lock()
 	a.reading, a.inRecv, a.roused = false, false, false
 	switch {
@@ -19,6 +24,7 @@ func (a *assoc) readInRecv() {
 	default:
 		a.tendSoon()
 	}
+	return d, got
 }
 
 // tendSoon brings the tender unless a Recv reads before. a.mu is held.
