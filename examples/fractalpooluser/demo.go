@@ -26,6 +26,7 @@ var demoPicture = fractal.Parameter{
 func demo(ctx context.Context, o *options, h *history) error {
 	d := &demonstration{pool: o.pool, cfg: o.Config, history: h, endpoints: make(map[rsp.PEID]*rsp.Endpoint)}
 	defer d.close()
+	d.cfg.Logger = nil // it would tell the losses that the demo tells
 	if err := d.startRegistrar(ctx); err != nil {
 		return err
 	}
