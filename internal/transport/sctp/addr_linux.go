@@ -4,6 +4,7 @@ package sctp
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -128,15 +129,21 @@ func getAddrs(fd, option, assoc int) (protocol.TransportAddr, error) {
 	return addrs, nil
 }
 
-// theAssoc stands for the one association of a one-to-one socket, as any id but 0 does; 0 is the
-// socket itself.
-const theAssoc = 1
+// theAssoc stands for the one association of a one-to-one socket, as any id but 0 does.
+const (
+	theSocket = 0
+	theAssoc  = 1
+)
 
-// assocAddrs lists the addresses that the association of a socket uses.
-func assocAddrs(fd int) (local, remote protocol.TransportAddr, err error) {
-	if local, err = getAddrs(fd, optLocalAddrs, theAssoc); err != nil {
-		return local, remote, err
+// assocAddrs lists the addresses that the association of a socket uses. One that the peer has ended already is
+// not known any more: then they are those of the socket and, if it was dialed, of whom.
+func assocAddrs(fd int, dialed protocol.TransportAddr) (local, remote protocol.TransportAddr, err error) {
+	if local, err = getAddrs(fd, optLocalAddrs, theAssoc); err == nil {
+		remote, err = getAddrs(fd, optPeerAddrs, theAssoc)
 	}
-	remote, err = getAddrs(fd, optPeerAddrs, theAssoc)
+	if errors.Is(err, unix.EINVAL) && len(dialed.Addrs) > 0 {
+		local, err = getAddrs(fd, optLocalAddrs, theSocket)
+		remote = dialed.Clone()
+	}
 	return local, remote, err
 }

@@ -41,13 +41,13 @@ type assoc struct {
 
 var _ transport.Assoc = (*assoc)(nil)
 
-// newAssoc takes over the socket of an association that is up.
-func newAssoc(s *socket, opts transport.Options) (*assoc, error) {
+// newAssoc takes over the socket of an association that is up, or was when it was dialed.
+func newAssoc(s *socket, dialed protocol.TransportAddr, opts transport.Options) (*assoc, error) {
 	a := &assoc{file: s.file, conn: s.conn}
 	opts = opts.WithDefaults()
 	a.opts.Store(&opts)
 	err := s.control(func(fd int) (err error) {
-		if a.local, a.remote, err = assocAddrs(fd); err != nil {
+		if a.local, a.remote, err = assocAddrs(fd, dialed); err != nil {
 			return err
 		}
 		a.maxMessage, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)

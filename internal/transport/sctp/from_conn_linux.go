@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
 )
 
@@ -17,11 +18,11 @@ func IsSCTP(conn syscall.Conn) bool {
 	if err != nil {
 		return false
 	}
-	protocol := 0
+	carries := 0
 	err = rc.Control(func(fd uintptr) {
-		protocol, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL)
+		carries, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL)
 	})
-	return err == nil && protocol == unix.IPPROTO_SCTP
+	return err == nil && carries == unix.IPPROTO_SCTP
 }
 
 // FromConn makes an association of a connection for which IsSCTP is true, by a descriptor of its own. It sets
@@ -46,7 +47,7 @@ func FromConn(conn syscall.Conn, opts transport.Options) (transport.Assoc, error
 		unix.Close(fd)
 		return nil, err
 	}
-	a, err := newAssoc(s, opts)
+	a, err := newAssoc(s, protocol.TransportAddr{}, opts)
 	if err != nil {
 		s.close()
 		return nil, err

@@ -27,6 +27,7 @@ func TestKernel(t *testing.T) {
 		t.Run("IPv6", testIPv6)
 		t.Run("DialFromEverywhere", testDialFromEverywhere)
 		t.Run("Options", testOptions)
+		t.Run("EndedWhileDialed", testEndedWhileDialed)
 		t.Run("EndOfRecord", testEndOfRecord)
 		t.Run("RTT", testRTT)
 		t.Run("PathFailure", testPathFailure)

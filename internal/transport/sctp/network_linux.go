@@ -56,7 +56,7 @@ func dial(ctx context.Context, s *socket, remote protocol.TransportAddr, opts tr
 	err := s.connect(ctx, remote)
 	if err == nil {
 		var a *assoc
-		if a, err = newAssoc(s, opts); err == nil {
+		if a, err = newAssoc(s, remote, opts); err == nil {
 			return a, nil
 		}
 	}
@@ -118,7 +118,7 @@ func (l *listener) start() error {
 			return os.NewSyscallError("listen", err)
 		}
 		var err error
-		l.local, err = getAddrs(fd, optLocalAddrs, 0)
+		l.local, err = getAddrs(fd, optLocalAddrs, theSocket)
 		l.bound.Port = l.local.Port
 		return err
 	})
@@ -152,7 +152,7 @@ func (l *listener) Accept(ctx context.Context) (transport.Assoc, error) {
 		if err != nil {
 			return nil, err
 		}
-		a, err := newAssoc(s, l.opts)
+		a, err := newAssoc(s, protocol.TransportAddr{}, l.opts)
 		if err == nil {
 			return a, nil
 		}
