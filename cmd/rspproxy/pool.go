@@ -14,6 +14,8 @@ import (
 )
 
 const (
+	// patience is how long a client waits for an element of the pool.
+	patience = 5 * time.Second
 	// firstPause is the pause after all elements of the pool were tried in vain, or none is known; it doubles
 	// up to maxPause.
 	firstPause = 20 * time.Millisecond
@@ -32,7 +34,6 @@ type pool struct {
 	handle         rsp.PoolHandle
 	dialer         rsp.Dialer    // for elements that are reached by sessions
 	connectTimeout time.Duration // for one element
-	patience       time.Duration // for all
 	dial           func(ctx context.Context, network, address string) (net.Conn, error)
 	log            *slog.Logger
 
@@ -44,7 +45,7 @@ type pool struct {
 // connect opens a connection to the best element that can be reached and is not avoided. While there is none, it
 // tries for as long as the patience lasts.
 func (p *pool) connect(ctx context.Context, avoid map[rsp.PEID]bool) (net.Conn, rsp.PEID, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
 		conn, id, err := p.try(ctx, avoid)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,12 +24,13 @@ type relay struct {
 
 // run moves bytes in both directions until both have ended, or one has failed, and closes both connections.
 // If the server ends before either has got a byte, nobody has noticed yet: then the client stays open, for
-// another relay, and held is what was read from it. It begins with what another relay has held.
-func (r *relay) run(held []byte) (lost bool, _ []byte) {
+// another relay, and held is what was read from it. It begins with what another relay has held. The end of ctx
+// aborts both.
+func (r *relay) run(ctx context.Context, held []byte) (lost bool, _ []byte) {
 	r.up = direction{relay: r, src: r.client, dst: r.server, count: &r.traffic.sent, held: held}
 	r.down = direction{relay: r, src: r.server, dst: r.client, count: &r.traffic.received}
-	stop := r.watch()
-	defer stop()
+	defer r.watch()()
+	defer context.AfterFunc(ctx, r.abort)()
 	defer r.server.Close()
 	var up sync.WaitGroup
 	up.Go(func() {
@@ -58,8 +60,7 @@ func (r *relay) run(held []byte) (lost bool, _ []byte) {
 // order, else as a failure of all.
 func (r *relay) end(d *direction, err error) {
 	if err != nil {
-		abort(r.client)
-		abort(r.server)
+		r.abort()
 		return
 	}
 	// What fails here is closed or lost already, which the other direction finds out by itself.
@@ -94,8 +95,7 @@ func (r *relay) watch() (stop func()) {
 			seen, quiet = moved, 0
 		} else if quiet++; quiet == 2 {
 			r.traffic.idle.Add(1)
-			abort(r.client)
-			abort(r.server)
+			r.abort()
 			return
 		}
 		timer.Reset(r.idle / 2)
@@ -105,6 +105,11 @@ func (r *relay) watch() (stop func()) {
 		defer mu.Unlock()
 		timer.Stop()
 	}
+}
+
+func (r *relay) abort() {
+	abort(r.client)
+	abort(r.server)
 }
 
 // abort closes a connection so that the other side does not take it for an end in good order.

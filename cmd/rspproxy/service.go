@@ -18,12 +18,11 @@ func runElement(ctx context.Context, o *options, endpoint *rsp.Endpoint, traffic
 	if err != nil {
 		return err
 	}
-	e := &element{policy: o.policy, interval: o.interval, check: newCheck(o.check, reachable(service).String()), log: log}
 	log.Info("proxy PE is running", "service", service, "check", o.check)
 	if o.session {
-		err = runRelayed(ctx, o, e, endpoint, service, traffic)
+		err = runRelayed(ctx, o, endpoint, service, traffic, log)
 	} else {
-		err = runDirect(ctx, o, e, endpoint, service)
+		err = runDirect(ctx, o, endpoint, service, log)
 	}
 	log.Info("proxy PE has ended")
 	return err
@@ -60,25 +59,11 @@ func reachable(service netip.AddrPort) netip.AddrPort {
 }
 
 // runDirect registers the service's own address: those who resolve the pool go there without a hop between.
-func runDirect(ctx context.Context, o *options, e *element, endpoint *rsp.Endpoint, service netip.AddrPort) error {
-	var id rsp.PEID // random, and the same until the end
-	e.join = func(ctx context.Context, policy rsp.Policy) error {
-		got, err := endpoint.RegisterElement(ctx, o.pool, rsp.ElementRegistration{
-			ID: id, Protocol: "tcp", Addrs: []netip.AddrPort{service}, Policy: policy,
-		})
-		if err == nil {
-			id = got
-		}
-		return err
-	}
-	e.leave = func(ctx context.Context) error { return endpoint.DeregisterElement(ctx, o.pool, id) }
-	if hasLoad(o.policy) && o.maxConnections > 0 {
-		e.load = func() (float64, error) {
-			n, err := establishedTo(service.Port())
-			return float64(n) / float64(o.maxConnections), err
-		}
+func runDirect(ctx context.Context, o *options, endpoint *rsp.Endpoint, service netip.AddrPort, log *slog.Logger) error {
+	e := newDirect(o, endpoint, service, log)
+	if e.load != nil {
 		if _, err := e.load(); err != nil {
-			return fmt.Errorf("cannot measure the load of -policy=%v: %w", o.policy, err)
+			return fmt.Errorf("cannot measure the load for -policy=%v: %w", o.policy, err)
 		}
 	}
 	watching, stop := context.WithCancel(ctx)
@@ -97,61 +82,101 @@ func runDirect(ctx context.Context, o *options, e *element, endpoint *rsp.Endpoi
 	return nil
 }
 
+// newDirect returns a proxy PE that registers the service's own address.
+func newDirect(o *options, endpoint *rsp.Endpoint, service netip.AddrPort, log *slog.Logger) *element {
+	e := &element{policy: o.policy, interval: o.interval, check: newCheck(o.check, reachable(service).String()), log: log}
+	var id rsp.PEID // random, and the same until the end
+	e.join = func(ctx context.Context, policy rsp.Policy) error {
+		got, err := endpoint.RegisterElement(ctx, o.pool, rsp.ElementRegistration{
+			ID: id, Protocol: "tcp", Addrs: []netip.AddrPort{service}, Policy: policy,
+		})
+		if err == nil {
+			id = got
+		}
+		return err
+	}
+	e.leave = func(ctx context.Context) error { return endpoint.DeregisterElement(ctx, o.pool, id) }
+	if hasLoad(o.policy) {
+		e.load = func() (float64, error) {
+			n, err := establishedTo(service.Port())
+			return float64(n) / float64(o.maxConnections), err
+		}
+	}
+	return e
+}
+
+// hasLoad tells whether a policy looks at a load.
 func hasLoad(p rsp.Policy) bool { return p.WithLoad(0) != p.WithLoad(1) }
 
-// runRelayed makes the proxy a pool element of its own, which relays sessions to the service: for pool users that
+// relayed is a proxy PE that is a pool element of its own and relays sessions to the service: for pool users that
 // open sessions, and for services at addresses that others cannot reach.
-func runRelayed(ctx context.Context, o *options, e *element, endpoint *rsp.Endpoint, service netip.AddrPort, traffic *traffic) error {
+type relayed struct {
+	*element
+	o       *options
+	service string
+	traffic *traffic
+	dialer  net.Dialer
+}
+
+func runRelayed(ctx context.Context, o *options, endpoint *rsp.Endpoint, service netip.AddrPort, traffic *traffic, log *slog.Logger) error {
 	listener := endpoint.Socket()
 	defer listener.Close()
 	if err := listener.Listen(ctx); err != nil {
 		return err
 	}
-	e.join = func(ctx context.Context, policy rsp.Policy) error {
-		return listener.RegisterPE(ctx, o.pool, rsp.PE{Policy: policy})
+	r := &relayed{o: o, service: reachable(service).String(), traffic: traffic, dialer: net.Dialer{Timeout: o.connectTimeout}}
+	r.element = &element{
+		policy: o.policy, interval: o.interval, check: newCheck(o.check, r.service), log: log,
+		load: func() (float64, error) { return float64(traffic.open.Load()) / float64(o.maxConnections), nil },
+		join: func(ctx context.Context, policy rsp.Policy) error {
+			return listener.RegisterPE(ctx, o.pool, rsp.PE{Policy: policy})
+		},
+		leave: listener.DeregisterPE,
 	}
-	e.leave = listener.DeregisterPE
-	if o.maxConnections > 0 {
-		e.load = func() (float64, error) { return float64(traffic.open.Load()) / float64(o.maxConnections), nil }
-	}
-	dialer := net.Dialer{Timeout: o.connectTimeout}
-	server := &rsp.Server{MaxSessions: o.maxConnections, Logger: e.log, Handler: func(ctx context.Context, session *rsp.Socket) {
-		traffic.begin()
-		defer traffic.end()
-		conn, err := dialer.DialContext(ctx, "tcp", reachable(service).String())
-		if err != nil {
-			traffic.unserved.Add(1)
-			e.log.Warn("service not reached", "client", session.RemoteAddr(), "err", err)
-			abort(session)
-			return
-		}
-		stop := context.AfterFunc(ctx, func() { abort(conn) })
-		defer stop()
-		(&relay{client: session, server: conn, idle: o.idle, traffic: traffic}).run(nil)
-	}}
+	return r.serve(ctx, listener)
+}
+
+// serve serves until ctx ends, and then the sessions that are open for the time of the drain; or until the
+// registrar refuses the pool element.
+func (r *relayed) serve(ctx context.Context, listener *rsp.Socket) error {
+	server := &rsp.Server{Handler: r.relay, MaxSessions: r.o.maxConnections, Logger: r.log}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(context.WithoutCancel(ctx), listener) }()
-	checking, stopChecking := context.WithCancel(ctx)
-	defer stopChecking()
-	checked := make(chan struct{})
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	left := make(chan struct{})
 	go func() {
-		defer close(checked)
-		e.run(checking)
+		defer close(left)
+		r.run(running)
 	}()
 	select {
 	case err := <-served:
-		stopChecking()
-		<-checked
+		stop()
+		<-left
 		return err
-	case <-checked:
+	case <-left:
 	}
-	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drain)
+	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.drain)
 	defer cancel()
-	if err := server.Shutdown(draining); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		e.log.Warn("shutdown", "err", err)
+	if err := server.Shutdown(draining); err != nil {
+		r.log.Warn("sessions were ended before they had come to their end", "err", err)
 	}
 	if err := <-served; !errors.Is(err, rsp.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// relay serves one session.
+func (r *relayed) relay(ctx context.Context, session *rsp.Socket) {
+	r.traffic.begin()
+	defer r.traffic.end()
+	conn, err := r.dialer.DialContext(ctx, "tcp", r.service)
+	if err != nil {
+		r.traffic.unserved.Add(1)
+		r.log.Warn("service not reached", "client", session.RemoteAddr(), "err", err)
+		abort(session)
+		return
+	}
+	(&relay{client: session, server: conn, idle: r.o.idle, traffic: r.traffic}).run(ctx, nil)
 }

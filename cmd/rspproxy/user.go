@@ -24,10 +24,7 @@ type user struct {
 	drain    time.Duration
 	traffic  *traffic
 	log      *slog.Logger
-
-	mu      sync.Mutex
-	clients map[net.Conn]bool
-	served  sync.WaitGroup
+	served   sync.WaitGroup
 }
 
 // runUser is the program with -listen.
@@ -36,24 +33,26 @@ func runUser(ctx context.Context, o *options, endpoint *rsp.Endpoint, traffic *t
 	if err != nil {
 		return err
 	}
-	u := &user{
-		pool: &pool{
-			ctx: ctx, endpoint: endpoint, handle: o.pool,
-			dialer:         rsp.Dialer{Endpoint: endpoint, Failover: rsp.FailoverNone, ConnectTimeout: o.connectTimeout},
-			connectTimeout: o.connectTimeout, patience: patience,
-			dial: (&net.Dialer{}).DialContext, log: log, suspects: make(map[rsp.PEID]bool),
-		},
-		listener: listener, slots: make(chan struct{}, o.maxConnections), idle: o.idle, drain: o.drain,
-		traffic: traffic, log: log, clients: make(map[net.Conn]bool),
-	}
 	log.Info("proxy PU is running", "address", listener.Addr())
-	err = u.run(ctx)
+	err = newUser(ctx, o, endpoint, listener, traffic, log).run(ctx)
 	log.Info("proxy PU has ended", "traffic", traffic)
 	return err
 }
 
-// patience is how long a client waits for an element of the pool.
-const patience = 5 * time.Second
+// newUser returns a proxy PU whose probes of pool elements end with ctx.
+func newUser(ctx context.Context, o *options, endpoint *rsp.Endpoint, listener net.Listener, traffic *traffic, log *slog.Logger) *user {
+	return &user{
+		pool: &pool{
+			ctx: ctx, endpoint: endpoint, handle: o.pool,
+			// A client takes the end of its connection for what it is: no other element can go on with it.
+			dialer:         rsp.Dialer{Endpoint: endpoint, Failover: rsp.FailoverNone, ConnectTimeout: o.connectTimeout},
+			connectTimeout: o.connectTimeout, dial: (&net.Dialer{}).DialContext,
+			log: log, suspects: make(map[rsp.PEID]bool),
+		},
+		listener: listener, slots: make(chan struct{}, o.maxConnections), idle: o.idle, drain: o.drain,
+		traffic: traffic, log: log,
+	}
+}
 
 // run serves until ctx ends, and then those that are connected for the time of the drain.
 func (u *user) run(ctx context.Context) error {
@@ -75,7 +74,6 @@ func (u *user) run(ctx context.Context) error {
 	case <-done:
 	case <-timeout.C:
 		abandon()
-		u.abortAll()
 		<-done
 	}
 	return err
@@ -94,10 +92,8 @@ func (u *user) accept(ctx, serving context.Context) error {
 		switch {
 		case err == nil:
 			pause = firstPause
-			u.add(client)
 			u.served.Go(func() {
 				defer func() { <-u.slots }()
-				defer u.remove(client)
 				u.serve(serving, client)
 			})
 			continue
@@ -133,30 +129,9 @@ func (u *user) serve(ctx context.Context, client net.Conn) {
 		}
 		u.log.Debug("connected", "client", client.RemoteAddr(), "pe", id, "server", server.RemoteAddr())
 		r := &relay{client: client, server: server, idle: u.idle, traffic: u.traffic}
-		if lost, held = r.run(held); lost {
+		if lost, held = r.run(ctx, held); lost {
 			u.traffic.moved.Add(1)
 			avoid[id] = true
 		}
-	}
-}
-
-func (u *user) add(client net.Conn) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.clients[client] = true
-}
-
-func (u *user) remove(client net.Conn) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.clients, client)
-}
-
-// abortAll ends all connections. Their relays end the other sides.
-func (u *user) abortAll() {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for client := range u.clients {
-		abort(client)
 	}
 }
