@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -20,7 +21,10 @@ const (
 	stretch = 1 << 20
 )
 
-var bulkBuffers = sync.Pool{New: func() any { return new([bulkBuffer]byte) }}
+var (
+	quietBuffers = sync.Pool{New: func() any { return new([quietBuffer]byte) }}
+	bulkBuffers  = sync.Pool{New: func() any { return new([bulkBuffer]byte) }}
+)
 
 // direction is one of the two directions of a relay.
 type direction struct {
@@ -39,9 +43,10 @@ func (d *direction) copy() error {
 			return err
 		}
 	}
-	buf := make([]byte, quietBuffer)
+	buf := quietBuffers.Get().(*[quietBuffer]byte)
+	defer quietBuffers.Put(buf)
 	for {
-		n, err := d.move(buf)
+		n, err := d.move(buf[:])
 		if n == len(buf) && err == nil {
 			err = d.moveBulk()
 		}
@@ -75,7 +80,7 @@ func (d *direction) write(b []byte) error {
 	n, err := d.dst.Write(b)
 	d.moved(int64(n))
 	if d.held = nil; n == 0 {
-		d.held = b
+		d.held = bytes.Clone(b)
 	}
 	return err
 }

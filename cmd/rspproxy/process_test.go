@@ -162,7 +162,7 @@ func startHAProxy(t testing.TB, dir, service string) string {
 	addr := freeAddr(t)
 	file := filepath.Join(dir, "haproxy.cfg")
 	text := fmt.Sprintf(`global
-	maxconn 10000
+	maxconn 2000
 defaults
 	mode tcp
 	option splice-auto
