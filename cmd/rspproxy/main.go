@@ -37,8 +37,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.logLevel})).With("pool", o.pool)
-	o.cfg.Logger = log
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: o.logLevel}))
+	o.cfg.Logger = log // which names the pool where it is about one
+	log = log.With("pool", o.pool)
 	endpoint, err := rsp.NewEndpoint(&o.cfg)
 	if err != nil {
 		return err

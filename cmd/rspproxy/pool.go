@@ -29,13 +29,12 @@ var errDropped = errors.New("each pool element has closed the connection at once
 
 // pool opens connections to the elements of a pool (RFC 3237 section 2.6).
 type pool struct {
-	ctx            context.Context // ends the probes
-	endpoint       *rsp.Endpoint
-	handle         rsp.PoolHandle
-	dialer         rsp.Dialer    // for elements that are reached by sessions
-	connectTimeout time.Duration // for one element
-	dial           func(ctx context.Context, network, address string) (net.Conn, error)
-	log            *slog.Logger
+	ctx      context.Context // ends the probes
+	endpoint *rsp.Endpoint
+	handle   rsp.PoolHandle
+	dialer   rsp.Dialer // for elements that are reached by sessions
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	log      *slog.Logger
 
 	mu       sync.Mutex
 	suspects map[rsp.PEID]bool // could not be reached, and are not known to be back
@@ -45,15 +44,15 @@ type pool struct {
 // connect opens a connection to the best element that can be reached and is not avoided. While there is none, it
 // tries for as long as the patience lasts.
 func (p *pool) connect(ctx context.Context, avoid map[rsp.PEID]bool) (net.Conn, rsp.PEID, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	until := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		conn, id, err := p.try(ctx, avoid)
-		if err == nil || errors.Is(err, errDropped) {
+		conn, id, err := p.try(ctx, avoid, until)
+		left := time.Until(until)
+		if err == nil || errors.Is(err, errDropped) || left <= 0 {
 			return conn, id, err
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(min(pause, left)):
 		case <-ctx.Done():
 			return nil, 0, err
 		}
@@ -61,7 +60,7 @@ func (p *pool) connect(ctx context.Context, avoid map[rsp.PEID]bool) (net.Conn, 
 }
 
 // try tries each element of the pool once, in the order of its policy; the suspects last.
-func (p *pool) try(ctx context.Context, avoid map[rsp.PEID]bool) (net.Conn, rsp.PEID, error) {
+func (p *pool) try(ctx context.Context, avoid map[rsp.PEID]bool, until time.Time) (net.Conn, rsp.PEID, error) {
 	r, err := p.endpoint.Resolve(ctx, p.handle, rsp.AllElements)
 	if err != nil {
 		return nil, 0, err
@@ -71,14 +70,14 @@ func (p *pool) try(ctx context.Context, avoid map[rsp.PEID]bool) (net.Conn, rsp.
 		return nil, 0, errDropped
 	}
 	var errs []error
-	for len(elements) > 0 && ctx.Err() == nil {
+	for len(elements) > 0 && (len(errs) == 0 || time.Now().Before(until)) {
 		el := elements[0]
 		if el.ControlChannel {
 			var sessions []rsp.Element
 			sessions, elements = split(elements, func(el rsp.Element) bool { return el.ControlChannel })
-			s, err := p.dialer.ConnectCard(ctx, &rsp.BusinessCard{Pool: p.handle, Elements: sessions})
+			conn, id, err := p.connectSession(ctx, sessions, until)
 			if err == nil {
-				return s, s.PeerPE(), nil
+				return conn, id, nil
 			}
 			errs = append(errs, err)
 			continue
@@ -120,13 +119,23 @@ func split(elements []rsp.Element, is func(rsp.Element) bool) (those, others []r
 	return those, others
 }
 
+// connectSession opens a session with the first of the elements that can be reached. Those that cannot are reported
+// by the session.
+func (p *pool) connectSession(ctx context.Context, elements []rsp.Element, until time.Time) (net.Conn, rsp.PEID, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	s, err := p.dialer.ConnectCard(ctx, &rsp.BusinessCard{Pool: p.handle, Elements: elements})
+	if err != nil {
+		return nil, 0, err
+	}
+	return s, s.PeerPE(), nil
+}
+
 // dialElement opens a connection to the service of an element of basic mode.
 func (p *pool) dialElement(ctx context.Context, el rsp.Element) (net.Conn, error) {
 	if el.Protocol != "tcp" {
 		return nil, fmt.Errorf("PE %v: its service speaks %s, not TCP", el.ID, el.Protocol)
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.connectTimeout)
-	defer cancel()
 	var errs []error
 	for _, at := range el.Addrs {
 		conn, err := p.dial(ctx, "tcp", at.String())

@@ -18,6 +18,7 @@ type relay struct {
 	idle           time.Duration // so long without any byte ends it; 0: never
 	traffic        *traffic
 	moved          atomic.Int64 // bytes that either has got
+	ends           atomic.Int32 // directions that have ended in good order
 	answered       atomic.Bool  // client is a session, and closed behind the server's answer
 	up, down       direction
 }
@@ -62,6 +63,9 @@ func (r *relay) end(d *direction, err error) {
 	if err != nil {
 		r.abort()
 		return
+	}
+	if r.ends.Add(1) == 2 {
+		return // both are about to be closed
 	}
 	// What fails here is closed or lost already, which the other direction finds out by itself.
 	switch dst := d.dst.(type) {

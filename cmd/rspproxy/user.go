@@ -29,7 +29,8 @@ type user struct {
 
 // runUser is the program with -listen.
 func runUser(ctx context.Context, o *options, endpoint *rsp.Endpoint, traffic *traffic, log *slog.Logger) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", o.listen)
+	// Four system calls less for each connection: a client that has gone silently is found by -idle.
+	listener, err := (&net.ListenConfig{KeepAlive: -1}).Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return err
 	}
@@ -45,9 +46,9 @@ func newUser(ctx context.Context, o *options, endpoint *rsp.Endpoint, listener n
 		pool: &pool{
 			ctx: ctx, endpoint: endpoint, handle: o.pool,
 			// A client takes the end of its connection for what it is: no other element can go on with it.
-			dialer:         rsp.Dialer{Endpoint: endpoint, Failover: rsp.FailoverNone, ConnectTimeout: o.connectTimeout},
-			connectTimeout: o.connectTimeout, dial: (&net.Dialer{}).DialContext,
-			log: log, suspects: make(map[rsp.PEID]bool),
+			dialer: rsp.Dialer{Endpoint: endpoint, Failover: rsp.FailoverNone, ConnectTimeout: o.connectTimeout},
+			dial:   (&net.Dialer{Timeout: o.connectTimeout}).DialContext,
+			log:    log, suspects: make(map[rsp.PEID]bool),
 		},
 		listener: listener, slots: make(chan struct{}, o.maxConnections), idle: o.idle, drain: o.drain,
 		traffic: traffic, log: log,

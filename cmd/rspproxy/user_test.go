@@ -103,6 +103,8 @@ func TestUserReportsUntilGone(t *testing.T) {
 		if again := u.net.dialed(addrA); again != n || n > 5 {
 			t.Errorf("A was dialed %d times, and then %d", n, again)
 		}
+		u.user.pool.mu.Lock()
+		defer u.user.pool.mu.Unlock()
 		if n := len(u.user.pool.suspects); n != 0 {
 			t.Errorf("%d suspects are left", n)
 		}
