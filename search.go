@@ -268,7 +268,9 @@ func (x *search) try(el Element) {
 		if err != nil && s.ctx.Err() == nil {
 			s.endpoint.log.Warn("pool element not reachable", "pool", s.pool, "pe", el.ID, "err", err)
 			s.publish(EventElementUnreachable, el.ID, err)
-			s.reportFailure(el.ID)
+			if !errors.Is(err, transport.ErrUnsupported) { // others may reach it
+				s.reportFailure(el.ID)
+			}
 		}
 		select {
 		case results <- found{el, assoc, err}:

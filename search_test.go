@@ -59,6 +59,24 @@ func TestSearchErrorNamesAttempts(t *testing.T) {
 	})
 }
 
+// RSPLIB, of a failover: "PE of another transport protocol: -1, no report". Others can reach it.
+func TestSearchDoesNotReportOtherTransports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		pe := s.endpoint("pe", s.net.Host("10.1.0.1"), rsp.Config{})
+		if _, err := pe.RegisterElement(ctx(), "Web", rsp.ElementRegistration{Protocol: "tcp", Addrs: addrPort("10.1.0.1:80")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.endpoint("pu", s.host(), rsp.Config{}).Connect(ctx(), "Web"); !errors.Is(err, rsp.ErrNoPoolElement) {
+			t.Errorf("a session with a PE of basic mode: %v", err)
+		}
+		synctest.Wait()
+		if n := s.reg.Stats().FailureReports; n != 0 {
+			t.Errorf("%d failure reports", n)
+		}
+	})
+}
+
 // A context that ends leaves the attempts that were under way without an answer.
 func TestSearchErrorOfContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
