@@ -82,7 +82,7 @@ func (e *Endpoint) registerElement(ctx context.Context, pool PoolHandle, r *Elem
 func (e *Endpoint) lookupElement(pool PoolHandle, id PEID) (basic, socket bool) {
 	e.loop.Do(func(time.Time, *asap.Client) {
 		if el := e.elements[elementKey{pool, id}]; el != nil {
-			basic, socket = el.rejected == nil, el.rejected != nil
+			basic, socket = el.socket == nil, el.socket != nil
 		}
 	})
 	return basic, socket

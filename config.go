@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rserpool/rsp/internal/csp"
 )
 
 // Config is how an Endpoint finds its registrars and how patient it is. The zero
@@ -85,6 +87,18 @@ type Config struct {
 	// (MAX-REQUEST-RETRANSMIT). Default: 2.
 	RegistrarRequestAttempts int
 
+	// CSPServer is a monitor that is told the status of the pool elements of the Endpoint's Sockets and, once it
+	// has used a pool, of the Endpoint itself as pool user: "host:port" of, for instance, the program cspmonitor. It
+	// gets a UDP datagram of each at every CSPInterval, and a last one when it ends (RSPLIB's Component Status
+	// Protocol). Nothing waits for that. Default: what the environment variable CSP_SERVER says, else none.
+	CSPServer string
+	// CSPInterval is the time between two reports, at least 250 ms, which shorter ones are raised to.
+	// Default: the milliseconds of the environment variable CSP_INTERVAL; without it, or if CSPInterval is negative,
+	// there are no reports.
+	CSPInterval time.Duration
+	// CSPIdentifier is the pool user's in its reports, up to 56 bits. Default: random.
+	CSPIdentifier uint64
+
 	// Association tunes associations: LAN, WAN or one's own. Default: LAN for sessions, slower
 	// for associations with registrars. What is set holds for both.
 	Association AssociationConfig
@@ -150,6 +164,12 @@ func (c *Config) validate() error {
 			return fmt.Errorf("registrar %q: %w", address, err)
 		}
 	}
+	if c.CSPIdentifier > csp.MaxIdentifier {
+		return fmt.Errorf("CSPIdentifier must have at most 56 bits, not 0x%x", c.CSPIdentifier)
+	}
+	if err := validateCSP(c.CSPServer, c.CSPInterval); err != nil {
+		return err
+	}
 	if err := validateRules(c.Rules); err != nil {
 		return err
 	}
@@ -166,9 +186,10 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 // RegisterFlags defines flags for c in fs, by the names of RSPLIB's programs: -registrar=
 // (host:port, may be given several times), -asapannounce= (auto, off or address:port),
 // -registrarannouncetimeout=, -registrarconnecttimeout=, -registrarrequesttimeout=,
-// -registrarresponsetimeout= (milliseconds) and -registrarrequestmaxtrials=; and
-// -asapannounceinterface= (a name, may be given several times), and for TLS -tlscert=, -tlskey=, -tlsca=
-// (files, see TLSFiles), -tlsname= (TLS.ServerName) and -registrarname=.
+// -registrarresponsetimeout= (milliseconds), -registrarrequestmaxtrials=, -cspserver= (host:port),
+// -cspinterval= (milliseconds, 0: no reports) and -cspidentifier=; and -asapannounceinterface= (a name, may be given
+// several times), and for TLS -tlscert=, -tlskey=, -tlsca= (files, see TLSFiles), -tlsname= (TLS.ServerName)
+// and -registrarname=.
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	fs.Func("registrar", "`host:port` of a registrar (may be repeated; default localhost:3863)", func(s string) error {
 		if _, _, err := net.SplitHostPort(s); err != nil {
@@ -201,5 +222,6 @@ func (c *Config) RegisterFlags(fs *flag.FlagSet) {
 	milliseconds(&c.RegistrarRequestTimeout, "registrarrequesttimeout", "`milliseconds` for a request to find a registrar (default 3000)")
 	milliseconds(&c.RegistrarResponseTimeout, "registrarresponsetimeout", "`milliseconds` for a registrar to answer (default 3000)")
 	fs.IntVar(&c.RegistrarRequestAttempts, "registrarrequestmaxtrials", c.RegistrarRequestAttempts, "how often a request is sent (default 2)")
+	c.registerCSPFlags(fs)
 	c.registerTLSFlags(fs)
 }

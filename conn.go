@@ -117,6 +117,7 @@ func (s *Socket) SendMsg(ctx context.Context, b []byte, info MsgInfo) error {
 	if err := checkMessage(b, info); err != nil {
 		return session.opError("send", err)
 	}
+	session.sentPPID.Store(uint32(info.PPID))
 	return session.sendAll(ctx, "send", b, func(message []byte) error {
 		if session.requests != nil {
 			return session.sendRequest(ctx, message, info)

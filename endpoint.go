@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,9 +11,11 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rserpool/rsp/internal/asap"
+	"github.com/rserpool/rsp/internal/csp"
 	"github.com/rserpool/rsp/internal/loop"
 	"github.com/rserpool/rsp/internal/protocol"
 	"github.com/rserpool/rsp/internal/transport"
@@ -26,6 +29,7 @@ type Endpoint struct {
 	cfg      Config
 	log      *slog.Logger
 	events   *eventLog
+	reporter *csp.Reporter // nil: no status reports
 	hub      eventHub
 	networks networks
 	group    netip.AddrPort // of the registrars' announces; not valid: they are not heard
@@ -33,14 +37,19 @@ type Endpoint struct {
 	loop     *loop.Loop[*asap.Client]
 	cache    *cache
 
+	user      component   // what its sessions are as PU
+	userID    uint64      // in status reports
+	usesPools atomic.Bool // it is a PU
+
 	hear   sync.Once       // done when announces are heard
 	ctx    context.Context // ends with the Endpoint
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // what sessions do by themselves
 
 	// Owned by the loop: used only in its Do and Tell.
-	questions map[asap.QueryID]*question
-	elements  map[elementKey]*element
+	questions  map[asap.QueryID]*question
+	elements   map[elementKey]*element
+	registrars *registrarTable
 
 	listening sync.Once // done when the loop accepts registrars
 	listenErr error
@@ -62,7 +71,7 @@ type element struct {
 	deregistered chan error // buffered; nil: it is not leaving
 	updated      *update    // nil: nobody waits
 	gone         chan struct{}
-	rejected     context.CancelCauseFunc // ends its Socket; nil: of basic mode
+	socket       *Socket // nil: of basic mode
 }
 
 var errEndpointClosed = fmt.Errorf("endpoint is closed: %w", net.ErrClosed)
@@ -97,18 +106,20 @@ func newEndpoint(c Config, networks networks) (*Endpoint, error) {
 		c.Logger.Warn("only announced registrars are known", "err", err)
 	}
 	e := &Endpoint{
-		cfg:       c,
-		log:       c.Logger,
-		events:    newEventLog(c.Logger),
-		networks:  networks,
-		group:     group,
-		options:   c.Association.options(),
-		cache:     newCache(c.StaleCache, rulesByType(c.Rules)),
-		ctx:       ctx,
-		cancel:    cancel,
-		questions: make(map[asap.QueryID]*question),
-		elements:  make(map[elementKey]*element),
-		sockets:   make(map[*Socket]struct{}),
+		cfg:        c,
+		log:        c.Logger,
+		events:     newEventLog(c.Logger),
+		networks:   networks,
+		group:      group,
+		options:    c.Association.options(),
+		cache:      newCache(c.StaleCache, rulesByType(c.Rules)),
+		ctx:        ctx,
+		cancel:     cancel,
+		questions:  make(map[asap.QueryID]*question),
+		elements:   make(map[elementKey]*element),
+		registrars: table,
+		userID:     cmp.Or(c.CSPIdentifier, mathrand.Uint64N(csp.MaxIdentifier)+1),
+		sockets:    make(map[*Socket]struct{}),
 	}
 	client := asap.NewClient(asap.ClientConfig{
 		Registrars:            table.candidates,
@@ -124,6 +135,14 @@ func newEndpoint(c Config, networks networks) (*Endpoint, error) {
 	e.loop = loop.New(client, loop.Config{
 		Networks: networks.registrars, Options: c.Association.registrarOptions(), Logger: c.Logger, Tell: e.handleEvent,
 	})
+	reports, err := cspSettings{c.CSPServer, c.CSPInterval}.withEnvironment()
+	if err == nil {
+		e.reporter, err = reports.start(ctx, c.Logger, e.statusReports)
+	}
+	if err != nil {
+		e.Abort()
+		return nil, &OpError{Op: "new endpoint", Err: err}
+	}
 	return e, nil
 }
 
@@ -167,8 +186,8 @@ func (e *Endpoint) handleEvent(_ time.Time, event any) {
 	case asap.Rejected:
 		e.events.tell(slog.LevelError, "registration rejected", "pool", ev.Handle, "pe", ev.ID, "err", ev.Err)
 		if el := e.elements[elementKey{ev.Handle, ev.ID}]; el != nil {
-			if el.registered == nil && el.rejected != nil {
-				el.rejected(ev.Err) // not who registers, who accepts is told
+			if el.registered == nil && el.socket != nil {
+				el.socket.reject(ev.Err) // not who registers, who accepts is told
 			}
 			el.tell(&el.registered, ev.Err)
 			el.tell(&el.deregistered, nil)
@@ -205,8 +224,8 @@ func (e *Endpoint) forget(key elementKey, el *element) {
 }
 
 // register makes pe a member of a pool and waits for the registrar's word. If a registrar
-// rejects it, then or later, rejected is called with the reason; it is nil for basic mode.
-func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.PoolElement, rejected context.CancelCauseFunc) error {
+// rejects it, then or later, its Socket ends with the reason; that is nil in basic mode.
+func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.PoolElement, socket *Socket) error {
 	if err := e.listen(); err != nil {
 		return err
 	}
@@ -220,7 +239,7 @@ func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.Po
 	if !e.loop.Do(func(now time.Time, c *asap.Client) {
 		el := e.elements[key]
 		if el == nil {
-			e.elements[key] = &element{registered: done, gone: make(chan struct{}), rejected: rejected}
+			e.elements[key] = &element{registered: done, gone: make(chan struct{}), socket: socket}
 			c.Register(now, pool, pe)
 			return
 		}
@@ -374,6 +393,7 @@ func (e *Endpoint) Close() error {
 		s.Close()
 	}
 	e.deregisterAll()
+	e.reporter.Close()
 	e.cancel()
 	e.wg.Wait()
 	err := e.loop.Close()
@@ -385,6 +405,7 @@ func (e *Endpoint) Close() error {
 // and nothing is deregistered. It is there for tests of what happens then.
 func (e *Endpoint) Abort() {
 	sockets := e.stop()
+	e.reporter.Abort()
 	e.cancel()
 	for _, s := range sockets {
 		s.Abort()

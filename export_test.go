@@ -51,3 +51,12 @@ func DefaultDialer() Dialer {
 		ConnectTimeout:  defaultConnectTimeout,
 	}
 }
+
+// CSPSettings is what a configuration and the environment make of the settings for status reports.
+func CSPSettings(server string, interval time.Duration, ofRegistrar bool) (string, time.Duration, error) {
+	c, err := cspSettings{server, interval}.withEnvironment()
+	if ofRegistrar {
+		c = c.ofRegistrar()
+	}
+	return c.server, c.interval, err
+}

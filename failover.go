@@ -72,9 +72,11 @@ func (s *Socket) connect(ctx context.Context, pool PoolHandle, d *Dialer, prefer
 	}
 	session := newSession(s.endpoint)
 	session.dialer, session.pool, session.state, session.prefer, session.requests = d, pool, failingOver, prefer, requests
+	component := s.endpoint.userOf(d)
 	s.mu.Lock()
-	s.session = session
+	s.session, s.component = session, component
 	s.mu.Unlock()
+	component.join(s, false)
 	if err := s.endpoint.add(s); err != nil {
 		return &OpError{Op: "connect", Pool: pool, Err: err}
 	}

@@ -77,7 +77,7 @@ func (s *Socket) setHealthy(ctx context.Context, healthy bool) error {
 	case !healthy:
 		return s.endpoint.deregister(ctx, pool, element.ID)
 	}
-	err = s.endpoint.register(ctx, pool, element, pe.cancel)
+	err = s.endpoint.register(ctx, pool, element, s)
 	s.mu.Lock()
 	pe.unhealthy = err != nil
 	left := s.closed || pe.pool == ""

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rserpool/rsp/internal/csp"
 	"github.com/rserpool/rsp/internal/effect"
 	"github.com/rserpool/rsp/internal/enrp"
 	"github.com/rserpool/rsp/internal/handlespace"
@@ -32,6 +33,8 @@ type Registrar struct {
 	usage    usage                 // owned by the loop
 	watchers map[*watcher]struct{} // owned by the loop
 	ended    chan struct{}         // closed when the loop has ended
+
+	reporter *csp.Reporter // nil: no status reports; set once, by Start
 
 	handedOver chan struct{} // owned by the loop; closed when all PEs have another home
 
@@ -156,7 +159,7 @@ func (r *Registrar) Shutdown(ctx context.Context) error {
 		}
 	}
 	done := make(chan error, 1)
-	go func() { done <- r.end(r.loop.Close) }()
+	go func() { done <- r.end((*csp.Reporter).Close, r.loop.Close) }()
 	select {
 	case err := <-done:
 		if err != nil {
@@ -171,15 +174,16 @@ func (r *Registrar) Shutdown(ctx context.Context) error {
 // Abort stops the registrar as if its process had been killed: PEs and PUs see
 // their associations lost.
 func (r *Registrar) Abort() {
-	_ = r.end(func() error { r.loop.Abort(); return nil })
+	_ = r.end((*csp.Reporter).Abort, func() error { r.loop.Abort(); return nil })
 }
 
-// end stops the loop by stop, which waits for it, then all else.
-func (r *Registrar) end(stop func() error) error {
+// end stops the reports by stopReports and the loop by stop, which wait for them, then all else.
+func (r *Registrar) end(stopReports func(*csp.Reporter), stop func() error) error {
 	r.mu.Lock()
-	first := !r.closed
+	first, reporter := !r.closed, r.reporter
 	r.closed = true
 	r.mu.Unlock()
+	stopReports(reporter)
 	err := stop()
 	r.events.stop()
 	r.tracer.stop()

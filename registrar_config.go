@@ -124,6 +124,14 @@ type RegistrarConfig struct {
 	// PE is, the registrar measures it as half the round-trip time. Default: 50 ms.
 	DistanceStep time.Duration
 
+	// CSPServer is a monitor that is told the registrar's status, see Config.CSPServer. Default: what the environment
+	// variable CSP_SERVER says, else 127.0.0.1:2960.
+	CSPServer string
+	// CSPInterval is the time between two reports, at least 250 ms, which shorter ones are raised to.
+	// Default: the milliseconds of the environment variable CSP_INTERVAL, else 250 ms if there is a CSPServer; without
+	// either, or if it is negative, there are no reports.
+	CSPInterval time.Duration
+
 	// Association tunes the associations with PEs, PUs and peers. Default: that of associations with
 	// registrars, see Config.Association.
 	Association AssociationConfig
@@ -203,6 +211,9 @@ func (c *RegistrarConfig) validate() error {
 		}
 	}
 	if err := validateRules(c.Rules); err != nil {
+		return err
+	}
+	if err := validateCSP(c.CSPServer, c.CSPInterval); err != nil {
 		return err
 	}
 	if c.DistanceStep < time.Millisecond {

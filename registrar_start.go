@@ -54,8 +54,12 @@ func (r *Registrar) start(ctx context.Context) error {
 	if err == nil {
 		forPeers, err = r.listenForPeers(ctx, peerLocal)
 	}
+	if err == nil {
+		r.reporter, err = r.startReports(ctx)
+	}
 	if err != nil {
 		closeAll(forPEs)
+		closeAll(forPeers)
 		return err
 	}
 	r.started, r.listeners, r.peerAddr = true, forPEs, forPeers[0].LocalAddr()

@@ -19,8 +19,9 @@ import (
 type registrarTable struct {
 	static    []protocol.TransportAddr
 	announced []announcedRegistrar
-	protocols []protocol.TransportProtocol // that the Endpoint has, best first
-	timeout   time.Duration                // of T7-ENRPoutdate
+	protocols []protocol.TransportProtocol   // that the Endpoint has, best first
+	timeout   time.Duration                  // of T7-ENRPoutdate
+	ids       map[netip.AddrPort]RegistrarID // of those that announce themselves, while they are known
 }
 
 // announcedRegistrar is an address from an announce, until it has not been announced for too long.
@@ -34,7 +35,7 @@ type announcedRegistrar struct {
 const maxAnnounced = 64
 
 func newRegistrarTable(networks []transport.Network, timeout time.Duration) *registrarTable {
-	t := &registrarTable{timeout: timeout}
+	t := &registrarTable{timeout: timeout, ids: make(map[netip.AddrPort]RegistrarID)}
 	for _, n := range networks {
 		t.protocols = append(t.protocols, n.Protocol())
 	}
@@ -81,24 +82,52 @@ func (t *registrarTable) candidates(now time.Time) []protocol.TransportAddr {
 
 // forget drops those whose T7-ENRPoutdate has expired.
 func (t *registrarTable) forget(now time.Time) {
-	t.announced = slices.DeleteFunc(t.announced, func(r announcedRegistrar) bool { return !r.t7ENRPoutdate.After(now) })
+	t.announced = slices.DeleteFunc(t.announced, func(r announcedRegistrar) bool {
+		expired := !r.t7ENRPoutdate.After(now)
+		if expired {
+			t.setID(r.addr, 0)
+		}
+		return expired
+	})
+}
+
+// setID notes which registrar is at an address; 0: none.
+func (t *registrarTable) setID(addr protocol.TransportAddr, id RegistrarID) {
+	for _, at := range addrPorts(addr) {
+		if id == 0 {
+			delete(t.ids, at)
+		} else {
+			t.ids[at] = id
+		}
+	}
+}
+
+// id is that of the registrar at an address, as far as it has announced itself; else 0.
+func (t *registrarTable) id(addr protocol.TransportAddr) RegistrarID {
+	for _, at := range addrPorts(addr) {
+		if id := t.ids[at]; id != 0 {
+			return id
+		}
+	}
+	return 0
 }
 
 // handleAnnounce starts T7-ENRPoutdate for each address of an announce. It returns those that are new.
 func (t *registrarTable) handleAnnounce(now time.Time, m *wire.ServerAnnounce, from netip.AddrPort) (added []protocol.TransportAddr) {
 	t.forget(now)
 	for _, addr := range t.announcedBy(m, from) {
-		if slices.ContainsFunc(t.static, addr.Equal) {
-			continue
-		}
 		i := slices.IndexFunc(t.announced, func(r announcedRegistrar) bool { return r.addr.Equal(addr) })
 		switch {
+		case slices.ContainsFunc(t.static, addr.Equal):
 		case i >= 0:
 			t.announced[i].t7ENRPoutdate = now.Add(t.timeout)
 		case len(t.announced) < maxAnnounced:
 			t.announced = append(t.announced, announcedRegistrar{addr, now.Add(t.timeout)})
 			added = append(added, addr)
+		default:
+			continue
 		}
+		t.setID(addr, m.Registrar)
 	}
 	return added
 }

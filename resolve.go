@@ -53,6 +53,7 @@ type Resolution struct {
 // RegistrarResponseTimeout); from then until a registrar answers, Resolve does not wait, and each call makes
 // the search for registrars go on. About a pool of which nothing is known it waits, and gives ErrNoRegistrar.
 func (e *Endpoint) Resolve(ctx context.Context, pool PoolHandle, n uint32) (*Resolution, error) {
+	e.usesPools.Store(true)
 	r, err := e.resolve(ctx, pool, n)
 	if err != nil {
 		return nil, &OpError{Op: "resolve", Pool: pool, Err: err}

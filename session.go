@@ -63,6 +63,7 @@ type session struct {
 	writing   semaphore
 	keeper    atomic.Pointer[cookieKeeper] // nil without a CookiePlan
 	requests  *requests                    // nil without Resend
+	sentPPID  atomic.Uint32                // of the user's latest message
 
 	mu      sync.Mutex
 	state   sessionState
@@ -78,6 +79,7 @@ type session struct {
 	prefer  []PEID    // pool elements that a business card prefers
 	unread  []message // that nobody was there to read, oldest first; the last may be a part
 	notes   []*Notification
+	upSince time.Time // with peer
 	lostAt  time.Time
 	rtt     time.Duration // to the peer; 0: not known
 
@@ -184,7 +186,7 @@ func (s *session) becomeUp(assoc transport.Assoc, peer PEID) error {
 	if s.state == ended {
 		return s.err
 	}
-	s.state, s.err, s.assoc, s.peer = up, nil, assoc, peer
+	s.state, s.err, s.assoc, s.peer, s.upSince = up, nil, assoc, peer, time.Now()
 	s.ups++
 	s.becomeResending()
 	s.rtt = cmp.Or(assoc.RTT(), s.rtt)

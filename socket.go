@@ -19,11 +19,12 @@ import (
 type Socket struct {
 	endpoint *Endpoint
 
-	mu      sync.Mutex
-	local   string // of Bind
-	session *session
-	pe      *poolElement
-	closed  bool
+	mu        sync.Mutex
+	local     string // of Bind
+	session   *session
+	pe        *poolElement
+	component *component // that reports it; nil: none does
+	closed    bool
 }
 
 var (
@@ -128,7 +129,7 @@ func (s *Socket) listen(ctx context.Context) error {
 	if err == nil {
 		pe := &poolElement{listener: ln, health: newSemaphore()}
 		pe.ctx, pe.cancel = context.WithCancelCause(context.Background())
-		s.pe = pe
+		s.pe, s.component = pe, &component{}
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -185,7 +186,7 @@ func (s *Socket) registerPE(ctx context.Context, pool PoolHandle, pe PE) (PEID, 
 
 	err := s.endpoint.register(ctx, pool, protocol.PoolElement{
 		ID: id, User: userTransport(role.listener), Policy: pe.Policy.wire(),
-	}, role.cancel)
+	}, s)
 	if err != nil {
 		s.mu.Lock()
 		role.unhealthy = unhealthy
@@ -240,7 +241,7 @@ func (s *Socket) accepts() bool {
 
 func (s *Socket) accept(ctx context.Context) (*Socket, error) {
 	s.mu.Lock()
-	pe := s.pe
+	pe, component := s.pe, s.component
 	s.mu.Unlock()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -253,8 +254,10 @@ func (s *Socket) accept(ctx context.Context) (*Socket, error) {
 		return nil, &OpError{Op: "accept", Err: err}
 	}
 	accepted := s.endpoint.Socket()
-	accepted.session = newAcceptedSession(s.endpoint, assoc)
+	accepted.session, accepted.component = newAcceptedSession(s.endpoint, assoc), component
+	component.join(accepted, true)
 	if err := s.endpoint.add(accepted); err != nil {
+		component.leave(accepted, accepted.session)
 		assoc.Abort()
 		return nil, &OpError{Op: "accept", Err: err}
 	}
@@ -316,9 +319,12 @@ func (s *Socket) end(endSession func(*session) error, deregister bool) error {
 		return &OpError{Op: "close", Err: net.ErrClosed}
 	}
 	s.closed = true
-	session, pe := s.session, s.pe
+	session, pe, component := s.session, s.pe, s.component
 	s.mu.Unlock()
 	s.endpoint.remove(s)
+	if component != nil {
+		component.leave(s, session)
+	}
 	if session != nil {
 		return endSession(session)
 	}
@@ -337,6 +343,13 @@ func (s *Socket) end(endSession func(*session) error, deregister bool) error {
 		errs = append(errs, pe.many.stop(func(s *Socket) error { return s.end(endSession, false) }))
 	}
 	return errors.Join(errs...)
+}
+
+// reject ends the pool element, which a registrar has refused.
+func (s *Socket) reject(cause error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pe.cancel(cause)
 }
 
 func (s *Socket) registeredAs() (PoolHandle, PEID) {

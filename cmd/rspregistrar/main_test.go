@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/rserpool/rsp/internal/csp"
 )
 
 // programVar makes the test binary the program.
@@ -97,6 +99,37 @@ func TestRun(t *testing.T) {
 	if conn, err := net.Dial("tcp", addr); err == nil {
 		conn.Close()
 		t.Error("it still listens")
+	}
+}
+
+// The program reports its status, the last time when it ends.
+func TestStatusReports(t *testing.T) {
+	monitor, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer monitor.Close()
+	_, _, _, stop := start(t, "-cspserver="+monitor.LocalAddr().String(), "-cspinterval=250")
+	monitor.SetReadDeadline(time.Now().Add(10 * time.Second))
+	next := func() *csp.Report {
+		b := make([]byte, 1<<16)
+		n, _, err := monitor.ReadFrom(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := csp.Parse(b[:n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := next(); r.Sender.String() != "PR $11111111" || r.Status != "0[0] PEs in 0 Pools, 0 Peers" || r.Final {
+		t.Errorf("the first report is %+v", r)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for !next().Final {
 	}
 }
 

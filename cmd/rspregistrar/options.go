@@ -132,9 +132,8 @@ func (o *options) defineGeneral() {
 	o.addString(&o.daemonPIDFile, "daemonpidfile", "`file` for the process ID: run in the background")
 	o.add(mean{&o.uptime}, "uptime", "`seconds` on average (negative exponential) until the registrar fails, to test failures; 0: never")
 	o.add(mean{&o.downtime}, "downtime", "`seconds` on average until it is there again")
-	const csp = "the Component Status Protocol is not there yet"
-	o.add(unsupported(csp), "cspserver", "`address:port`; not supported: "+csp)
-	o.add(unsupported(csp), "cspinterval", "`ms`; not supported: "+csp)
+	o.addString(&c.CSPServer, "cspserver", "`host:port` of a monitor that gets status reports; default is the environment's CSP_SERVER, else 127.0.0.1:2960")
+	o.add(reportInterval{&c.CSPInterval}, "cspinterval", "`ms` between two of them, at least 250; 0: none; default is the environment's CSP_INTERVAL, else 250 with a server and none without")
 	o.log.define(o)
 }
 

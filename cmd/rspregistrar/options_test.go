@@ -51,6 +51,9 @@ func TestParse(t *testing.T) {
 		{"-loglevel=9", func(o *options) any { return o.log.level }, logMost},
 		{"-distancestep=20", func(o *options) any { return o.cfg.DistanceStep }, 20 * time.Millisecond},
 		{"-supporttakeoversuggestion -logcolor=on", func(o *options) any { return o.quiet }, false},
+		{"-cspserver=10.0.0.1:2960", func(o *options) any { return o.cfg.CSPServer }, "10.0.0.1:2960"},
+		{"-cspinterval=1000", func(o *options) any { return o.cfg.CSPInterval }, time.Second},
+		{"-cspinterval=0", func(o *options) any { return o.cfg.CSPInterval }, time.Duration(-1)},
 		{"-object=x", func(o *options) any { return o.object }, "x"},
 	} {
 		o, err := parse(strings.Fields(tt.args), new(buffer))
@@ -94,8 +97,7 @@ func TestParseErrors(t *testing.T) {
 		"-peermaxtimenoresponse=60001":               "1000 to 60000",
 		"-mentordiscoverytimeout=999":                "1000 to 60000",
 		"-takeoverexpiryinterval=999":                "1000 to 60000",
-		"-cspserver=127.0.0.1:2960":                  "Component Status Protocol",
-		"-cspinterval=1000":                          "Component Status Protocol",
+		"-cspinterval=3600001":                       "0 to 3600000",
 	} {
 		_, err := parse([]string{arg}, new(buffer))
 		name, _, _ := strings.Cut(arg, "=")

@@ -195,11 +195,27 @@ func (a announce) Set(s string) error {
 	return nil
 }
 
-// unsupported is an option of RSPLIB's that this program has no use for.
-type unsupported string
+// reportInterval is the time between status reports in milliseconds; "" is what the environment says.
+type reportInterval struct{ value *time.Duration }
 
-func (unsupported) String() string     { return "" }
-func (u unsupported) Set(string) error { return errors.New(string(u)) }
+func (r reportInterval) String() string {
+	if r.value == nil || *r.value == 0 {
+		return ""
+	}
+	return strconv.FormatInt(max(0, r.value.Milliseconds()), 10)
+}
+
+func (r reportInterval) Set(s string) error {
+	ms, err := strconv.Atoi(s)
+	if err != nil || ms < 0 || ms > 3600000 {
+		return errors.New("must be a number of milliseconds from 0 to 3600000")
+	}
+	*r.value = time.Duration(ms) * time.Millisecond
+	if ms == 0 {
+		*r.value = -1 // whatever the environment says
+	}
+	return nil
+}
 
 // ignored is an option of RSPLIB's that changes nothing here.
 type ignored struct {

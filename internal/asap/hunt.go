@@ -37,6 +37,8 @@ type hunt struct {
 	home    effect.AssocID         // connected: the home registrar's association, else 0
 	remote  protocol.TransportAddr // of home
 	local   protocol.TransportAddr // our end of its association
+	since   time.Time              // home is
+	id      protocol.RegistrarID   // of home; 0: it has not told
 	mute    bool                   // home has said nothing yet
 	unfit   protocol.TransportAddr // a registrar that was dropped, until the next one is found
 	lost    protocol.TransportAddr // one that has ended its association, until then
@@ -87,7 +89,7 @@ func (h *hunt) deadline() time.Time {
 
 // becomeIdle forgets the home association.
 func (h *hunt) becomeIdle(cause error) {
-	h.state, h.home, h.mute, h.lastErr = idle, 0, false, cause
+	h.state, h.home, h.mute, h.id, h.lastErr = idle, 0, false, 0, cause
 	h.local, h.remote = protocol.TransportAddr{}, protocol.TransportAddr{}
 	h.t5Serverhunt = time.Time{}
 }
@@ -270,6 +272,7 @@ func (c *Client) becomeConnected(now time.Time, to registrarAssoc) {
 	h := &c.hunt
 	c.stopDialing()
 	h.state, h.home, h.local, h.remote, h.mute = connected, to.id, to.local, to.remote, true
+	h.since, h.id = now, 0
 	h.lastErr, h.unfit, h.lost = nil, protocol.TransportAddr{}, protocol.TransportAddr{}
 	h.t5Serverhunt, h.round = time.Time{}, c.cfg.HuntTimeout // SH3
 	c.q.Tell(HomeFound{Addr: to.remote})
@@ -320,6 +323,20 @@ func (c *Client) adopt(now time.Time, id effect.AssocID) {
 	c.sent = nil
 	c.becomeConnected(now, in)
 	c.hunt.mute = false
+}
+
+// HomeRegistrar describes the home registrar.
+type HomeRegistrar struct {
+	Addr    protocol.TransportAddr // zero: there is none
+	Since   time.Time
+	ID      protocol.RegistrarID // 0: it has not told
+	Hunting bool                 // one is being looked for
+}
+
+// HomeRegistrar returns what is known of it.
+func (c *Client) HomeRegistrar() HomeRegistrar {
+	h := &c.hunt
+	return HomeRegistrar{Addr: h.remote.Clone(), Since: h.since, ID: h.id, Hunting: h.state == hunting}
 }
 
 // HomeFound is told when a home registrar is there.

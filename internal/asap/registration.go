@@ -266,6 +266,7 @@ func (c *Client) handleKeepAlive(now time.Time, id effect.AssocID, m *wire.Endpo
 	}
 	for _, key := range asked {
 		if id == c.hunt.home {
+			c.hunt.id = m.Registrar
 			c.registrations[key].pe.Home = m.Registrar
 		}
 		c.q.Send(c.hunt.home, protocol.PPIDASAP, &wire.EndpointKeepAliveAck{Handle: key.handle, ID: key.id})
