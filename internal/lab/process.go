@@ -16,6 +16,8 @@ var rsplibPackages = map[string]string{
 	"rspregistrar": "rsplib-registrar",
 	"rspserver":    "rsplib-tools",
 	"rspterminal":  "rsplib-tools",
+	"cspmonitor":   "rsplib-tools",
+	"hsdump":       "rsplib-tools",
 }
 
 // RSPLIB is a command that runs one of RSPLIB's programs, or skips the test
