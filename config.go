@@ -90,7 +90,8 @@ type Config struct {
 	// CSPServer is a monitor that is told the status of the pool elements of the Endpoint's Sockets and, once it
 	// has used a pool, of the Endpoint itself as pool user: "host:port" of, for instance, the program cspmonitor. It
 	// gets a UDP datagram of each at every CSPInterval, and a last one when it ends (RSPLIB's Component Status
-	// Protocol). Nothing waits for that. Default: what the environment variable CSP_SERVER says, else none.
+	// Protocol). Nothing waits for that. Reports are in clear and nobody vouches for them, with TLS too. Default:
+	// what the environment variable CSP_SERVER says, else none.
 	CSPServer string
 	// CSPInterval is the time between two reports, at least 250 ms, which shorter ones are raised to.
 	// Default: the milliseconds of the environment variable CSP_INTERVAL; without it, or if CSPInterval is negative,
