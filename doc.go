@@ -129,6 +129,8 @@
 // With [Config].TLS and [RegistrarConfig].TLS every association is encrypted, and both of its sides have proven
 // by certificates who they are ([Socket.PeerCertificate]). It is RFC 5352 section 9.2's TLS over TCP, but version 1.3, and with
 // certificates where the RFC has pre-shared keys, which package tls has not. It goes over the TCP mapping alone.
+// Then a PE belongs to the name of the certificate that has registered it: nobody else can change it or take its place.
+// [RegistrarConfig].Authorize decides about all else.
 //
 // # Limits
 //

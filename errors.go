@@ -24,6 +24,9 @@ var (
 	ErrNotRegistered = errors.New("not registered")
 	// ErrNoRegistrar: no registrar could be reached in time.
 	ErrNoRegistrar = asap.ErrNoRegistrar
+	// ErrNotAuthorized: the registrar has refused a request because of who asks: by RegistrarConfig.Authorize, or as the PE is
+	// another's.
+	ErrNotAuthorized = asap.ErrNotAuthorized
 	// ErrFailover: the session has lost its pool element and waits for ForceFailover
 	// (FailoverManual only).
 	ErrFailover = errors.New("session needs a failover")

@@ -34,6 +34,9 @@ func ASAPAddrs(r *Registrar) (addrs []netip.AddrPort) {
 	return addrs
 }
 
+// CertificateName is Request.Name.
+var CertificateName = certificateName
+
 // DeriveAEAD is the key derivation of CookieSealer.
 var DeriveAEAD = deriveAEAD
 

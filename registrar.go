@@ -64,7 +64,9 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 func newRegistrar(c RegistrarConfig, networks networks) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
 	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
-	engine := registrar.New(c.engine(func(id effect.AssocID) time.Duration { return r.loop.RTT(id) }))
+	engine := registrar.New(c.engine(
+		func(id effect.AssocID) time.Duration { return r.loop.RTT(id) },
+		func(id effect.AssocID) string { return certificateName(r.loop.PeerCertificate(id)) }))
 	if r.tracer = newTracer(c.ID, c.Trace); r.tracer != nil {
 		engine.Trace = r.tracer.message
 	}
@@ -74,6 +76,7 @@ func newRegistrar(c RegistrarConfig, networks networks) *Registrar {
 		Options:  c.Association.registrarOptions(),
 		Logger:   r.log,
 		Tell:     r.handleEvent,
+		NewGuard: c.newGuard(),
 	})
 	return r
 }

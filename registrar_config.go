@@ -2,6 +2,7 @@ package rsp
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -96,6 +97,14 @@ type RegistrarConfig struct {
 	// AutoClose is the silence after which an association without a PE is closed.
 	// Default: 300 s.
 	AutoClose time.Duration
+
+	// Authorize, if set, decides about each Request, beside what the registrar itself requires: an error refuses it, and
+	// is logged. Requests of one client wait for each other, others' do not: it is called by several goroutines at once, may take
+	// its time, and must return when ctx ends. Default: whoever gets in may do all.
+	//
+	// Whatever it decides, with TLS a PE belongs to the name of the certificate that has registered it (Request.Name),
+	// throughout the operation scope: nobody else can change or deregister it, or take its place.
+	Authorize func(ctx context.Context, request Request) error
 
 	// ServerAnnounceCycle is the time between two announcements to PEs and PUs, give or
 	// take an eighth (T6-Serverannounce). Default: 1 s.
@@ -256,8 +265,9 @@ func (c *RegistrarConfig) enrpGroup() (netip.AddrPort, error) {
 	return parseGroup(c.ENRPAnnounce, enrpPresences)
 }
 
-// engine is the engine's part of the configuration; rtt tells an association's round-trip time.
-func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration) registrar.Config {
+// engine is the engine's part of the configuration; rtt tells an association's round-trip time, and
+// owner the name in its certificate.
+func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration, owner func(effect.AssocID) string) registrar.Config {
 	rand := newRand()
 	distance := func(id effect.AssocID) uint32 { return protocol.Distance(rtt(id), c.DistanceStep) }
 	return registrar.Config{
@@ -274,6 +284,7 @@ func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration) registr
 			MaxElements:                           c.MaxElements,
 			AutoClose:                             c.AutoClose,
 			ServerAnnounceCycle:                   c.ServerAnnounceCycle,
+			Owner:                                 owner,
 			Distance:                              distance,
 		},
 		ENRP: enrp.Config{
@@ -288,6 +299,7 @@ func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration) registr
 			MinAddressScope:         c.MinAddressScope,
 			MaxElements:             c.MaxElements,
 			MaxPeers:                maxPeers,
+			Proven:                  c.TLS != nil,
 			Distance:                distance,
 		},
 		MaxIncrement: c.MaxIncrement,

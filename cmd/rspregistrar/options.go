@@ -18,6 +18,7 @@ type options struct {
 	log logOptions
 
 	tlsCert, tlsKey, tlsCA, tlsName string
+	policy                          policyFile // of no name: none
 
 	quiet            bool
 	daemonPIDFile    string
@@ -60,6 +61,12 @@ func parse(args []string, stdout io.Writer) (*options, error) {
 	if err := o.useTLS(); err != nil {
 		return nil, err
 	}
+	if o.policy.name != "" {
+		if err := o.policy.read(); err != nil {
+			return nil, err
+		}
+		o.cfg.Authorize = o.policy.authorize
+	}
 	return o, nil
 }
 
@@ -91,7 +98,7 @@ func newOptions() *options {
 	o.defineGeneral()
 	o.defineASAP()
 	o.defineENRP()
-	o.defineTLS()
+	o.defineSecurity()
 	o.defineFiles()
 	return o
 }
@@ -173,13 +180,14 @@ func (o *options) defineENRP() {
 	o.add(ignored{"always", true}, "supporttakeoversuggestion", "for compatibility: suggestions to take a pool element over are always understood")
 }
 
-func (o *options) defineTLS() {
-	o.group("TLS")
+func (o *options) defineSecurity() {
+	o.group("Security")
 	o.addString(&o.tlsCert, "tlscert", "`file` with the registrar's certificate: TLS for all associations, at ports 3864 and 9902 unless -asap and -enrp say others")
 	o.addString(&o.tlsKey, "tlskey", "`file` with its key")
 	o.addString(&o.tlsCA, "tlsca", "`file` with the authorities that certificates of pool elements, users and registrars come from")
 	o.addString(&o.tlsName, "tlsname", "`name` that certificates of pool elements have; default: their addresses")
 	o.addString(&o.cfg.RegistrarName, "registrarname", "`name` that certificates of registrars have, this one's too; default: registrar.rsp.internal")
+	o.addString(&o.policy.name, "policyfile", "`file` that says who may do what by the names in certificates, read again at SIGHUP; see README.md")
 }
 
 // useTLS reads the files of TLS, if any is named.

@@ -7,7 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/rserpool/rsp"
@@ -25,6 +28,8 @@ type service struct {
 	scalars   *output // nil: none
 	lives     int     // of the registrar, the one that is included
 	refused   uint64  // requests of this life whose refusal is logged
+
+	hangups chan os.Signal // at which the policy is read again; nil: there is none
 }
 
 // newService creates the files, so that one that cannot be written is known at once.
@@ -73,6 +78,11 @@ func (s *service) close() error {
 
 // run serves until ctx ends, with failures in between if the options want them.
 func (s *service) run(ctx context.Context) error {
+	if s.o.policy.name != "" {
+		s.hangups = make(chan os.Signal, 1)
+		signal.Notify(s.hangups, syscall.SIGHUP)
+		defer signal.Stop(s.hangups)
+	}
 	for {
 		if err := s.live(ctx); err != nil {
 			return err
@@ -165,12 +175,23 @@ func (s *service) observe(ctx context.Context, r *rsp.Registrar) (fails bool) {
 			s.writeStats(now, r)
 		case <-refusals.C:
 			s.logRefusals(r)
+		case <-s.hangups:
+			s.rereadPolicy()
 		case <-up:
 			return true
 		case <-ctx.Done():
 			return false
 		}
 	}
+}
+
+// rereadPolicy puts the policy in force as its file is now. What was allowed before goes on until it is asked for again.
+func (s *service) rereadPolicy() {
+	if err := s.o.policy.read(); err != nil {
+		s.log.Error("policy is not read again: that before is in force", "err", err)
+		return
+	}
+	s.log.Info("policy is read again", "file", s.o.policy.name)
 }
 
 // idle writes statistics of no registrar for a while.

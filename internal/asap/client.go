@@ -82,6 +82,14 @@ type RemoteError struct{ Cause protocol.Cause }
 
 func (e *RemoteError) Error() string { return "registrar reports: " + e.Cause.String() }
 
+// Is makes e match ErrNotAuthorized if that is its cause.
+func (e *RemoteError) Is(target error) bool {
+	return target == ErrNotAuthorized && e.Cause == protocol.CauseSecurity
+}
+
+// ErrNotAuthorized: the registrar lets somebody else do it, or nobody.
+var ErrNotAuthorized = errors.New("not authorized")
+
 // remoteError returns the first cause, as RSPLIB sends but one.
 func remoteError(causes []wire.ErrorCause) error {
 	if len(causes) == 0 {

@@ -28,6 +28,8 @@ type HomeConfig struct {
 	AutoClose                             time.Duration  // after which silence an association without a PE is closed
 	ServerAnnounceCycle                   time.Duration  // between announcements, give or take an eighth
 
+	// Owner is who is at the other end of an association, by its certificate; "" without TLS.
+	Owner func(effect.AssocID) string
 	// Distance is how far the other end of an association is, in milliseconds. It is asked for
 	// PEs of policies that count it.
 	Distance func(effect.AssocID) uint32
@@ -46,6 +48,7 @@ type HomeStats struct {
 	KeepAliveAcks   uint64 // received in time
 	Lost            uint64 // PEs that were removed without having asked for it
 	Refused         uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate
+	Unauthorized    uint64 // requests that were refused because of who asked
 	Malformed       uint64 // messages that could not be read
 	Ignored         uint64 // messages that are not for a registrar, or say nothing new
 	WrongPPIDs      uint64 // messages that are not ASAP's
@@ -93,6 +96,7 @@ type Element = handlespace.Element[Watch]
 type homeAssoc struct {
 	id        effect.AssocID
 	remote    protocol.TransportAddr
+	owner     string     // of the PEs that it registers
 	elements  []*Element // registered over it; Watch.slot is the index
 	lastHeard time.Time
 	idle      *list.Element // its place in Home.idle
@@ -122,7 +126,7 @@ func (h *Home) Stats() HomeStats { return h.stats }
 
 // HandleUp takes note of a new association.
 func (h *Home) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, remote protocol.TransportAddr) {
-	a := &homeAssoc{id: id, remote: remote, lastHeard: now}
+	a := &homeAssoc{id: id, remote: remote, owner: h.cfg.Owner(id), lastHeard: now}
 	a.idle = h.idle.PushBack(a)
 	h.assocs[id] = a
 	if visited := h.adoptions[id]; visited != nil {

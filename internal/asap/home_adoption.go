@@ -50,7 +50,12 @@ func (h *Home) Adopt(now time.Time, el *Element) {
 func (h *Home) visit(now time.Time, a *homeAssoc, visited *adoption) {
 	delete(h.adoptions, a.id)
 	for _, el := range visited.elements {
-		if h.adopting(el) {
+		switch {
+		case !h.adopting(el):
+		case el.Owner != a.owner: // another one is where it was
+			h.stats.Unauthorized++
+			h.lose(el, handlespace.KeepAliveLost)
+		default:
 			h.attach(el, a)
 			h.askAdopted(now, el)
 		}

@@ -46,13 +46,17 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	if pe.User.Addrs = h.usable(pe.User, a.remote.Addrs); len(pe.User.Addrs) == 0 {
 		return protocol.CauseNoUsableUserAddresses
 	}
-	if h.space.Len() >= h.cfg.MaxElements && h.space.Get(handle, pe.ID) == nil {
+	switch el := h.space.Get(handle, pe.ID); {
+	case el != nil && el.Owner != a.owner:
+		h.stats.Unauthorized++
+		return protocol.CauseSecurity
+	case el == nil && h.space.Len() >= h.cfg.MaxElements:
 		return protocol.CauseLackOfResources
 	}
 	if pe.Policy.Type.HasDistance() {
 		pe.Policy.Distance = h.cfg.Distance(a.id) // whatever the PE has written there
 	}
-	pe.Home = h.cfg.ID
+	pe.Home, pe.Owner = h.cfg.ID, a.owner
 	pe.ASAP = a.remote
 	pe.ASAP.Use = protocol.DataOnly
 	el, change, err := h.space.Put(handle, &pe, handlespace.Registered)
@@ -131,10 +135,15 @@ func (h *Home) lose(el *Element, reason handlespace.Reason) {
 
 // handleDeregistration follows RFC 5352 section 3.2: what is not there is gone, and that
 // is success. As with RSPLIB any association may ask; handle and identifier are the
-// proof of identity.
+// proof of identity, and with TLS the certificate.
 func (h *Home) handleDeregistration(now time.Time, a *homeAssoc, m *wire.Deregistration) {
 	h.stats.Deregistrations++
-	if el := h.space.Get(m.Handle, m.ID); el != nil {
+	el := h.space.Get(m.Handle, m.ID)
+	if el != nil && el.Owner != a.owner {
+		h.refuseDeregistration(a, m)
+		return
+	}
+	if el != nil {
 		if el.Home != h.cfg.ID {
 			// Peers believe in its end only from its home.
 			h.space.SetHome(el, h.cfg.ID, handlespace.Registered)
@@ -143,6 +152,12 @@ func (h *Home) handleDeregistration(now time.Time, a *homeAssoc, m *wire.Deregis
 		h.remove(el, handlespace.Deregistered)
 	}
 	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID}
+	h.effects.Send(a.id, protocol.PPIDASAP, &h.answers.deregistration)
+}
+
+func (h *Home) refuseDeregistration(a *homeAssoc, m *wire.Deregistration) {
+	h.stats.Unauthorized++
+	h.answers.deregistration = wire.DeregistrationResponse{Handle: m.Handle, ID: m.ID, Causes: h.causes(protocol.CauseSecurity, nil)}
 	h.effects.Send(a.id, protocol.PPIDASAP, &h.answers.deregistration)
 }
 

@@ -76,10 +76,10 @@ func (r *resolution) AppendTo(b []byte) []byte {
 }
 
 // encode sets the parameter with which el stands in answers. How registrars reach the
-// PE is none of a PU's business.
+// PE, and who has registered it, is none of a PU's business.
 func (h *Home) encode(el *Element) {
 	pe := el.PoolElement
-	pe.ASAP = protocol.TransportAddr{}
+	pe.ASAP, pe.Owner = protocol.TransportAddr{}, ""
 	h.param = wire.AppendElement(h.param[:0], &pe)
 	el.Param = append(el.Param[:0], h.param...)
 }

@@ -43,6 +43,7 @@ func newHomeTest(t testing.TB, tune ...func(*HomeConfig)) *homeTest {
 		MinAddressScope:                       protocol.ScopeLoopback,
 		MaxElements:                           1 << 20,
 		AutoClose:                             300 * time.Second,
+		Owner:                                 func(effect.AssocID) string { return "" },
 		Distance:                              func(effect.AssocID) uint32 { return 0 },
 	}
 	for _, f := range tune {

@@ -52,7 +52,7 @@ import (
 	"github.com/rserpool/rsp/internal/wire"
 )
 
-// Config tunes an Engine. Every field must be set.
+// Config tunes an Engine. Every field must be set, but Proven.
 type Config struct {
 	ID   protocol.RegistrarID // never 0
 	Rand *rand.Rand           // varies the times between heartbeats
@@ -67,6 +67,8 @@ type Config struct {
 	MaxElements             int            // how many PEs the handlespace may have, foreign ones included
 	MaxPeers                int            // how many peers are known at a time
 
+	// Proven says that an association proves a registrar, as TLS does, and that the group's datagrams prove nothing.
+	Proven bool
 	// Distance is how far the other end of an association is, in milliseconds. It is asked for
 	// PEs of policies that count it.
 	Distance func(effect.AssocID) uint32
@@ -97,6 +99,7 @@ type Stats struct {
 	Expired          uint64 // PEs of others that were not renewed within their life
 	Refused          uint64 // PEs of others that do not fit into their pool, or are too many
 	Collisions       uint64 // messages from others with our identifier
+	Unauthorized     uint64 // associations with others than registrars of ours
 	Malformed        uint64 // messages that could not be read
 	Ignored          uint64 // messages that have no meaning here
 	WrongPPIDs       uint64 // messages that are not ENRP's

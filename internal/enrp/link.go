@@ -23,6 +23,7 @@ type link[V any] struct {
 	peer     *peer[V]  // that we have dialed or, once it is known, that speaks; nil: a stranger
 	known    bool      // peer has told its identifier here
 	greeted  bool      // we have asked for its PRESENCE
+	proving  bool      // we have dialed it to learn whether it is a registrar
 	deadline time.Time // by when it must be known
 
 	malformed int // errors reported since its last good message
@@ -52,7 +53,7 @@ func (e *Engine[V]) HandleUp(now time.Time, id effect.AssocID, local, remote pro
 	switch {
 	case l.peer != nil && l.peer.link != l, l.seed != nil && l.seed.peer != nil:
 		e.close(l) // who was dialed has dialed us meanwhile
-	case l.peer != nil || l.seed != nil:
+	case l.peer != nil || l.seed != nil || l.proving:
 		e.greet(l)
 	}
 }
@@ -201,6 +202,14 @@ func (e *Engine[V]) speaker(now time.Time, l *link[V], sender protocol.Registrar
 func (e *Engine[V]) handleWrongPPID(now time.Time, l *link[V], ppid protocol.PPID) {
 	e.stats.WrongPPIDs++
 	if ppid == protocol.PPIDASAP {
+		e.abort(now, l)
+	}
+}
+
+// HandleRefused ends the association with who must not be a registrar here.
+func (e *Engine[V]) HandleRefused(now time.Time, id effect.AssocID) {
+	if l := e.links[id]; l != nil {
+		e.stats.Unauthorized++
 		e.abort(now, l)
 	}
 }

@@ -128,7 +128,22 @@ func (e *Engine[V]) HandleDatagram(now time.Time, from netip.AddrPort, data []by
 		e.stats.Ignored++
 		return
 	}
+	if e.cfg.Proven {
+		e.lookInto(now, m.Sender, source)
+		return
+	}
 	e.announced(now, m, source)
+}
+
+// lookInto dials who may be a registrar, unless it is known or there is enough to look into. Anybody can say
+// anything in the group: only an association makes a peer.
+func (e *Engine[V]) lookInto(now time.Time, id protocol.RegistrarID, addr protocol.TransportAddr) {
+	dialed := func(l *link[V]) bool { return l.remote.Equal(addr) }
+	if e.peer(id) != nil || len(e.strangers) >= maxStrangers/2 || slices.ContainsFunc(e.strangers, dialed) {
+		return
+	}
+	l := e.dial(now, addr)
+	l.remote, l.proving = addr, true
 }
 
 // announced follows the PRESENCE of a registrar that is at addr.

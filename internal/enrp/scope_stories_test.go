@@ -86,14 +86,15 @@ func TestHandOverToSuccessor(t *testing.T) {
 	}
 }
 
-// Ten registrars that know one of them find each other, by its list or by the group.
+// Ten registrars that know one of them find each other, by its list or by the group, whatever that proves.
 func TestTenRegistrars(t *testing.T) {
-	for _, group := range []bool{false, true} {
+	for _, mode := range []struct{ group, proven bool }{{false, false}, {true, false}, {true, true}} {
+		group, tune := mode.group, func(c *Config) { c.Proven = mode.proven }
 		s := newScope(t, 1)
 		s.group = group
-		first := s.add(1).started()
+		first := s.add(1, tune).started()
 		for i := range protocol.RegistrarID(9) {
-			if n := s.add(i + 2); group {
+			if n := s.add(i+2, tune); group {
 				n.started()
 			} else {
 				n.started(first)
@@ -102,7 +103,7 @@ func TestTenRegistrars(t *testing.T) {
 		s.run(10 * time.Second)
 		for i, n := range s.nodes {
 			if got := len(n.Peers()); got != 9 || !n.Serving() {
-				t.Errorf("group %v: registrar %v knows %d peers and serves is %v", group, n.id, got, n.Serving())
+				t.Errorf("%+v: registrar %v knows %d peers and serves is %v", mode, n.id, got, n.Serving())
 			}
 			s.register(s.member("Echo", protocol.PEID(i+1)), n)
 		}

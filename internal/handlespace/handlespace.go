@@ -191,7 +191,7 @@ func (s *Space[V]) update(p *pool[V], el *Element[V], pe *protocol.PoolElement, 
 // are, so that a new load costs no allocation, and those of the service and of
 // ASAP, mostly the same, are kept once.
 func (el *Element[V]) take(pe *protocol.PoolElement) {
-	el.ID, el.Home, el.Life, el.Policy = pe.ID, pe.Home, pe.Life, pe.Policy
+	el.ID, el.Home, el.Life, el.Policy, el.Owner = pe.ID, pe.Home, pe.Life, pe.Policy, pe.Owner
 	if !el.User.Equal(pe.User) {
 		el.User = pe.User.Clone()
 	}

@@ -34,6 +34,9 @@ type link struct {
 	id    effect.AssocID
 	assoc transport.Assoc
 
+	guard   Guard // nil: none
+	refused bool  // it has refused something; the reader's own
+
 	mu       sync.Mutex
 	queue    batch
 	spare    batch      // memory for the next queue

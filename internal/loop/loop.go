@@ -9,6 +9,7 @@ package loop
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,20 @@ type Config struct {
 	// Tell takes the engine's events. It is called under the loop's lock: it must
 	// neither block nor call the loop. nil: there are no events.
 	Tell func(now time.Time, event any)
+	// NewGuard, if set, gives the Guard of an association with a peer, which has proven to own a certificate or,
+	// if that is nil, nothing. It is called under the loop's lock. The engine must be a Refuser.
+	NewGuard func(service protocol.PPID, peer protocol.TransportAddr, certificate *x509.Certificate) Guard
+}
+
+// Guard is asked about each message of an association before the engine gets it. If it gives an error, the
+// engine gets the message by HandleRefused. The association's own goroutine asks it, with no lock held, so that
+// it may take its time, until ctx ends.
+type Guard func(ctx context.Context, ppid protocol.PPID, data []byte) error
+
+// Refuser is an Engine whose messages are guarded.
+type Refuser interface {
+	// HandleRefused: a message has come whose sender has no right to it.
+	HandleRefused(now time.Time, id effect.AssocID, ppid protocol.PPID, data []byte)
 }
 
 // Loop drives an engine of type E. Its methods may be called by several goroutines
@@ -115,6 +130,15 @@ func (l *Loop[E]) RTT(id effect.AssocID) time.Duration {
 		return k.assoc.RTT()
 	}
 	return 0
+}
+
+// PeerCertificate is what the peer of an association has proven to own, nil if nothing. It is for the
+// engine to ask while it is called.
+func (l *Loop[E]) PeerCertificate(id effect.AssocID) *x509.Certificate {
+	if k := l.links[id]; k != nil {
+		return transport.PeerCertificate(k.assoc)
+	}
+	return nil
 }
 
 func (l *Loop[E]) onTimer() {
@@ -250,6 +274,9 @@ func (l *Loop[E]) dialer(service protocol.PPID, p protocol.TransportProtocol) di
 // up takes a new association over; l.mu is held.
 func (l *Loop[E]) up(id effect.AssocID, service protocol.PPID, assoc transport.Assoc) {
 	k := newLink(id, assoc)
+	if l.cfg.NewGuard != nil {
+		k.guard = l.cfg.NewGuard(service, assoc.RemoteAddr(), transport.PeerCertificate(assoc))
+	}
 	l.links[id] = k
 	now := l.clock.now()
 	l.engine.HandleUp(now, id, service, assoc.LocalAddr(), assoc.RemoteAddr())
@@ -322,6 +349,7 @@ func (l *Loop[E]) read(k *link) {
 	var r reader
 	for {
 		data, ppid, err := r.next(k.assoc)
+		refused := err == nil && l.refuses(k, ppid, data)
 		l.mu.Lock()
 		if l.links[k.id] != k || l.closed { // ended by the engine or the loop, which see to k
 			l.mu.Unlock()
@@ -336,11 +364,29 @@ func (l *Loop[E]) read(k *link) {
 			k.abort() // it has ended: this only frees what it holds
 			return
 		}
-		l.engine.HandleMessage(now, k.id, ppid, data)
+		if refused {
+			any(l.engine).(Refuser).HandleRefused(now, k.id, ppid, data)
+		} else {
+			l.engine.HandleMessage(now, k.id, ppid, data)
+		}
 		l.perform(now, k)
 		l.mu.Unlock()
 		k.flush()
 	}
+}
+
+// refuses asks the guard of k, if it has one. Of an association that is refused often, only the first
+// time is logged.
+func (l *Loop[E]) refuses(k *link, ppid protocol.PPID, data []byte) bool {
+	if k.guard == nil {
+		return false
+	}
+	err := k.guard(l.ctx, ppid, data)
+	if err != nil && !k.refused {
+		k.refused = true
+		l.cfg.Logger.Warn("request refused", "peer", k.assoc.RemoteAddr(), "err", err)
+	}
+	return err != nil
 }
 
 // Close ends every association gracefully, and all else of the loop, and waits

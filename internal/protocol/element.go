@@ -14,12 +14,13 @@ type PoolElement struct {
 	User   TransportAddr // where the service is
 	Policy Policy
 	ASAP   TransportAddr // where a registrar reaches the PE; absent between PE, PU and registrar
+	Owner  string        // who has registered it, by its certificate; between registrars alone, "" without TLS
 }
 
 // Equal reports whether e and f say the same.
 func (e *PoolElement) Equal(f *PoolElement) bool {
 	return e.ID == f.ID && e.Home == f.Home && e.Life == f.Life &&
-		e.Policy == f.Policy && e.User.equal(&f.User) && e.ASAP.equal(&f.ASAP)
+		e.Policy == f.Policy && e.Owner == f.Owner && e.User.equal(&f.User) && e.ASAP.equal(&f.ASAP)
 }
 
 // Clone returns a copy that shares no memory with e.

@@ -22,6 +22,7 @@ func TestPoolElementEqual(t *testing.T) {
 		"life":   func(e *PoolElement) { e.Life++ },
 		"user":   func(e *PoolElement) { e.User.Port++ },
 		"policy": func(e *PoolElement) { e.Policy.Load++ },
+		"owner":  func(e *PoolElement) { e.Owner = "another" },
 		"ASAP":   func(e *PoolElement) { e.ASAP = TransportAddr{} },
 	}
 	base, same := sampleElement(), sampleElement()

@@ -103,6 +103,7 @@ func (b *bus) addRegistrar(id protocol.RegistrarID, page int) *node {
 			MinAddressScope:                       protocol.ScopeSiteLocal,
 			MaxElements:                           1 << 20,
 			AutoClose:                             300 * time.Second,
+			Owner:                                 func(effect.AssocID) string { return "" },
 			Distance:                              func(effect.AssocID) uint32 { return 0 },
 			ServerAnnounceCycle:                   time.Second,
 		},

@@ -170,6 +170,18 @@ func (e *Engine) HandleMessage(now time.Time, id effect.AssocID, ppid protocol.P
 	}
 }
 
+// HandleRefused implements loop.Refuser: a PE or PU is told, a registrar is left.
+func (e *Engine) HandleRefused(now time.Time, id effect.AssocID, ppid protocol.PPID, data []byte) {
+	e.enter(now)
+	defer e.leave()
+	e.trace(Traced{PPID: ppid, Data: data})
+	if e.home.Knows(id) {
+		e.home.HandleRefused(now, id, data)
+	} else {
+		e.enrp.HandleRefused(now, id)
+	}
+}
+
 // HandleLost implements loop.Engine.
 func (e *Engine) HandleLost(now time.Time, id effect.AssocID, err error) {
 	e.enter(now)

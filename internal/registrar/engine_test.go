@@ -35,6 +35,7 @@ func newEngine() *Engine {
 			MinAddressScope:                       protocol.ScopeLoopback,
 			MaxElements:                           1 << 20,
 			AutoClose:                             300 * time.Second,
+			Owner:                                 func(effect.AssocID) string { return "" },
 			Distance:                              func(id effect.AssocID) uint32 { return uint32(id) },
 		},
 		MaxIncrement: 1,

@@ -101,6 +101,8 @@ func (r *reader) optionalPolicy() protocol.Policy {
 //	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 //	:                      ASAP Transport param                     :
 //	+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
+//
+// Between registrars with TLS, our own Owner parameter follows: type 0x803e, and as its value the name.
 
 func (w *writer) element(e *protocol.PoolElement) {
 	start := w.open(paramPoolElement)
@@ -112,6 +114,11 @@ func (w *writer) element(e *protocol.PoolElement) {
 	w.policy(e.Policy)
 	if !e.ASAP.IsZero() {
 		w.transport(&e.ASAP)
+	}
+	if e.Owner != "" {
+		owner := w.open(paramOwner | actionSkip)
+		w.b = append(w.b, e.Owner...)
+		w.close(owner)
 	}
 	w.close(start)
 }
@@ -130,6 +137,9 @@ func (r *reader) element(p param, e *protocol.PoolElement) {
 	}
 	if asap, ok := in.next(transportTypes); ok {
 		in.transport(asap, &e.ASAP)
+	}
+	if owner, ok := in.next(ownerTypes); ok {
+		e.Owner = r.d.strings.get(owner.value())
 	}
 	in.close()
 }

@@ -35,6 +35,8 @@ const (
 	// paramItems is RSPLIB's own: how many PEs a handle resolution asks for. It is
 	// sent with the action bits 10, so that other registrars skip it.
 	paramItems paramType = 0x003f
+	// paramOwner is our own: whose certificate a PE was registered with. It is sent likewise.
+	paramOwner paramType = 0x003e
 )
 
 const (
@@ -70,6 +72,7 @@ var (
 	peIDTypes      = setOf(paramPEIdentifier)
 	checksumTypes  = setOf(paramPEChecksum)
 	itemsTypes     = setOf(paramItems)
+	ownerTypes     = setOf(paramOwner)
 
 	// standardTypes are those of RFC 5354 section 3, table 1.
 	standardTypes = addressTypes | transportTypes | policyTypes | handleTypes | elementTypes |
