@@ -16,8 +16,11 @@ func BenchmarkTransport(b *testing.B) {
 // BenchmarkFalseLoss is transporttest.BenchFalseLoss on the loopback interface:
 //
 //	go test -run '^$' -bench FalseLoss -benchtime 1x ./internal/transport/tcp
-func BenchmarkFalseLoss(b *testing.B) {
-	s := loopback()
+func BenchmarkFalseLoss(b *testing.B) { benchFalseLoss(b, loopback()) }
+
+func BenchmarkFalseLossOverTLS(b *testing.B) { benchFalseLoss(b, overTLS(b)) }
+
+func benchFalseLoss(b *testing.B, s transporttest.Setup) {
 	ln, err := s.Server.Listen(b.Context(), s.ServerAddr, transport.Options{})
 	if err != nil {
 		b.Fatal(err)
