@@ -3,6 +3,7 @@ package rsp
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -50,6 +51,12 @@ func (f *FailoverEvent) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// PeerCertificate is the certificate by which the new pool element has proven who it is; nil without TLS. A handler that
+// does not trust it ends the session by an error.
+func (f *FailoverEvent) PeerCertificate() *x509.Certificate {
+	return transport.PeerCertificate(f.assoc)
 }
 
 const (

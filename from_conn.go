@@ -20,6 +20,8 @@ import (
 // a connection of kernel SCTP, which package net gives for the descriptor of a one-to-one style socket
 // (net.FileConn), and which carries the messages itself.
 //
+// Config.TLS is not put under it: who wants TLS gives a *tls.Conn.
+//
 // The session is like an accepted one: it has no pool to fail over to, and ends with the connection. It is
 // what is left in Go of RSPLIB's rsp_mapsocket, by which a program waits for descriptors of its own along with
 // the library's: goroutines wait for both without.

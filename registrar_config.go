@@ -89,6 +89,11 @@ type RegistrarConfig struct {
 	// reports a second one PU may send. A resolution beyond that is answered as if the pool were
 	// unknown, a report is passed over. Default: unlimited.
 	MaxHRRate, MaxEURate float64
+	// MaxClientAssociations and MaxClientElements are how many associations one client may have with the registrar, and how many PEs
+	// he may register over them; further ones are refused. A client is the name of a certificate (Request.Name) or, without TLS, an
+	// IP address. They bound what else he gets: his pools, since each has a PE; his requests, at MaxHRRate and MaxEURate
+	// for each association; and what waits for him and from him, 2 MiB for each. Default: unlimited.
+	MaxClientAssociations, MaxClientElements int
 	// MinAddressScope is how far a PE's addresses must reach; others are not
 	// registered. Default: ScopeLoopback.
 	MinAddressScope AddressScope
@@ -213,6 +218,9 @@ func (c *RegistrarConfig) validate() error {
 		"MaxIncrement":    c.MaxIncrement,
 		"MaxElements":     c.MaxElements,
 
+		"MaxClientAssociations": c.MaxClientAssociations,
+		"MaxClientElements":     c.MaxClientElements,
+
 		"MaxElementsPerHTRequest": c.MaxElementsPerHTRequest,
 	} {
 		if limit < 0 {
@@ -280,6 +288,8 @@ func (c *RegistrarConfig) engine(rtt func(effect.AssocID) time.Duration, owner f
 			MaxHResItems:                          c.MaxHResItems,
 			MaxHRRate:                             c.MaxHRRate,
 			MaxEURate:                             c.MaxEURate,
+			MaxClientAssociations:                 c.MaxClientAssociations,
+			MaxClientElements:                     c.MaxClientElements,
 			MinAddressScope:                       c.MinAddressScope,
 			MaxElements:                           c.MaxElements,
 			AutoClose:                             c.AutoClose,

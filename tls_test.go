@@ -1,11 +1,13 @@
 package rsp_test
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"flag"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -372,6 +374,75 @@ func TestTLSFlags(t *testing.T) {
 	} {
 		if _, err := parse(args...); err == nil {
 			t.Errorf("%q: no error", args)
+		}
+	}
+}
+
+// A failover goes to no PE that does not prove its address, and its handler knows whose the new one is.
+func TestFailoverOverTLS(t *testing.T) {
+	a := newAuthority(t)
+	r := a.registrar(registrarName, rsp.RegistrarConfig{})
+	serve := func(id rsp.PEID, cfg *tls.Config, priority uint32) (*rsp.Endpoint, *rsp.Socket) {
+		e := tlsEndpoint(t, rsp.Config{Registrars: r.Addrs(), TLS: cfg})
+		listener, err := e.Listen(ctx(), "TestPool", rsp.PE{ID: id, Policy: rsp.Priority(priority)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e, listener
+	}
+	first, _ := serve(1, a.config("first"), 3)
+	met := make(chan string, 1)
+	d := rsp.Dialer{Endpoint: a.endpoint("client", r), OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+		met <- f.PeerCertificate().Subject.CommonName
+		return nil
+	}}
+	session, err := d.Connect(ctx(), "TestPool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	elsewhere, err := a.ca.Issue(testca.Leaf{Name: "elsewhere", Hosts: []string{"192.0.2.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, unproven := serve(2, &tls.Config{Certificates: []tls.Certificate{elsewhere}, RootCAs: a.ca.Pool()}, 2) // is tried first
+	serve(3, a.config("third"), 1)
+	first.Abort()
+	if _, err := session.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-met; got != "third" {
+		t.Errorf("the session goes on with %q", got)
+	}
+	over, cancel := context.WithCancel(ctx())
+	cancel()
+	if s, err := unproven.AcceptSocket(over); err == nil {
+		t.Errorf("%v has a session", s.LocalPE())
+	}
+}
+
+// An announced registrar that is none is passed over; one that is, is found.
+func TestFalseAnnounceOverTLS(t *testing.T) {
+	unused, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unused.Close()
+	group := netip.AddrPortFrom(asapAnnounces.Addr(), netip.MustParseAddrPort(unused.LocalAddr().String()).Port()).String()
+	a := newAuthority(t)
+	a.registrar("server", rsp.RegistrarConfig{Announce: group, ENRPAnnounce: "off", MentorDiscoveryTimeout: time.Millisecond})
+	e := tlsEndpoint(t, rsp.Config{
+		Registrars: []string{"127.0.0.1:1"}, Announce: group, TLS: a.config("client"), RegistrarRequestTimeout: 2 * time.Second,
+	})
+	if _, err := e.Resolve(ctx(), "TestPool", 0); !errors.Is(err, rsp.ErrNoRegistrar) {
+		t.Errorf("one that is none: %v", err)
+	}
+	a.registrar(registrarName, rsp.RegistrarConfig{Announce: group, ENRPAnnounce: "off", MentorDiscoveryTimeout: time.Millisecond})
+	for {
+		if _, err := e.Resolve(ctx(), "TestPool", 0); errors.Is(err, rsp.ErrUnknownPool) {
+			return
+		} else if !errors.Is(err, rsp.ErrNoRegistrar) {
+			t.Fatal(err)
 		}
 	}
 }

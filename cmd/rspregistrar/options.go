@@ -157,6 +157,8 @@ func (o *options) defineASAP() {
 	o.add(integer{&c.MaxHResItems, 1, math.MaxInt32}, "maxhresitems", "`n` pool elements are in an answer if the user does not say how many")
 	o.add(rate{&c.MaxHRRate}, "maxhrrate", "handle resolutions `per second` that one user may ask for; -1: unlimited")
 	o.add(rate{&c.MaxEURate}, "maxeurate", "failure reports `per second` that one user may send; -1: unlimited")
+	o.add(integer{&c.MaxClientAssociations, 0, math.MaxInt32}, "maxclientassociations", "`n` associations at most with one client, which is a certificate's name or, without TLS, an address; 0: unlimited")
+	o.add(integer{&c.MaxClientElements, 0, math.MaxInt32}, "maxclientelements", "`n` pool elements at most of one client; 0: unlimited")
 	o.add(span{&c.AutoClose, time.Second, 5, math.MaxInt32}, "autoclosetimeout", "`seconds` of silence after which an association without pool elements is closed, at least 5")
 	o.add(choice[rsp.AddressScope]{&c.MinAddressScope, []word[rsp.AddressScope]{
 		{"loopback", rsp.ScopeLoopback}, {"sitelocal", rsp.ScopeSiteLocal}, {"global", rsp.ScopeGlobal},

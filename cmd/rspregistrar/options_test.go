@@ -37,6 +37,8 @@ func TestParse(t *testing.T) {
 		{"-maxincrement=4", func(o *options) any { return o.cfg.MaxIncrement }, 4},
 		{"-maxhresitems=5", func(o *options) any { return o.cfg.MaxHResItems }, 5},
 		{"-maxelementsperhtrequest=6", func(o *options) any { return o.cfg.MaxElementsPerHTRequest }, 6},
+		{"-maxclientassociations=3", func(o *options) any { return o.cfg.MaxClientAssociations }, 3},
+		{"-maxclientelements=4", func(o *options) any { return o.cfg.MaxClientElements }, 4},
 		{"-maxhrrate=2.5", func(o *options) any { return o.cfg.MaxHRRate }, 2.5},
 		{"-maxeurate=-1", func(o *options) any { return o.cfg.MaxEURate }, 0.0},
 		{"-autoclosetimeout=60", func(o *options) any { return o.cfg.AutoClose }, time.Minute},

@@ -24,6 +24,8 @@ type HomeConfig struct {
 	MaxHResItems                          int            // how many PEs an answer lists where the PU names no number
 	MinAddressScope                       protocol.Scope // of a PE's addresses
 	MaxElements                           int            // how many PEs may be registered
+	MaxClientAssociations                 int            // of one client; 0: unlimited
+	MaxClientElements                     int            // registered by one client; 0: unlimited
 	MaxHRRate, MaxEURate                  float64        // resolutions and failure reports a second of one association; 0: unlimited
 	AutoClose                             time.Duration  // after which silence an association without a PE is closed
 	ServerAnnounceCycle                   time.Duration  // between announcements, give or take an eighth
@@ -47,7 +49,7 @@ type HomeStats struct {
 	KeepAlives      uint64 // sent
 	KeepAliveAcks   uint64 // received in time
 	Lost            uint64 // PEs that were removed without having asked for it
-	Refused         uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate
+	Refused         uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate, associations beyond MaxClientAssociations
 	Unauthorized    uint64 // requests that were refused because of who asked
 	Malformed       uint64 // messages that could not be read
 	Ignored         uint64 // messages that are not for a registrar, or say nothing new
@@ -71,6 +73,7 @@ type Home struct {
 
 	decoder   wire.Decoder
 	assocs    map[effect.AssocID]*homeAssoc
+	clients   map[clientKey]*client
 	adoptions map[effect.AssocID]*adoption // being dialed
 	idle      list.List                    // of *homeAssoc, the longest silent first
 
@@ -96,7 +99,8 @@ type Element = handlespace.Element[Watch]
 type homeAssoc struct {
 	id        effect.AssocID
 	remote    protocol.TransportAddr
-	owner     string     // of the PEs that it registers
+	owner     string // of the PEs that it registers
+	client    *client
 	elements  []*Element // registered over it; Watch.slot is the index
 	lastHeard time.Time
 	idle      *list.Element // its place in Home.idle
@@ -117,6 +121,7 @@ func NewHome(cfg HomeConfig, space *Space, effects *effect.Queue) *Home {
 		space:     space,
 		effects:   effects,
 		assocs:    make(map[effect.AssocID]*homeAssoc),
+		clients:   make(map[clientKey]*client),
 		adoptions: make(map[effect.AssocID]*adoption),
 	}
 }
@@ -126,7 +131,14 @@ func (h *Home) Stats() HomeStats { return h.stats }
 
 // HandleUp takes note of a new association.
 func (h *Home) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, _, remote protocol.TransportAddr) {
-	a := &homeAssoc{id: id, remote: remote, owner: h.cfg.Owner(id), lastHeard: now}
+	owner := h.cfg.Owner(id)
+	client := h.admit(id, owner, remote)
+	if client == nil {
+		h.stats.Refused++
+		h.effects.Abort(id)
+		return
+	}
+	a := &homeAssoc{id: id, remote: remote, owner: owner, client: client, lastHeard: now}
 	a.idle = h.idle.PushBack(a)
 	h.assocs[id] = a
 	if visited := h.adoptions[id]; visited != nil {
@@ -260,6 +272,7 @@ func (h *Home) forget(a *homeAssoc) {
 	}
 	h.idle.Remove(a.idle)
 	delete(h.assocs, a.id)
+	h.leave(a.client)
 }
 
 // Deadline is when Advance has something to do; zero: never.

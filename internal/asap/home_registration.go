@@ -50,7 +50,7 @@ func (h *Home) register(now time.Time, a *homeAssoc, handle protocol.PoolHandle,
 	case el != nil && el.Owner != a.owner:
 		h.stats.Unauthorized++
 		return protocol.CauseSecurity
-	case el == nil && h.space.Len() >= h.cfg.MaxElements:
+	case el == nil && (h.space.Len() >= h.cfg.MaxElements || h.full(a.client)):
 		return protocol.CauseLackOfResources
 	}
 	if pe.Policy.Type.HasDistance() {
@@ -107,12 +107,14 @@ func (h *Home) attach(el *Element, a *homeAssoc) {
 		h.detach(el)
 	}
 	w.assoc, w.slot = a, len(a.elements)
+	a.client.elements++
 	a.elements = append(a.elements, el)
 }
 
 // detach takes el from its association; the last one there takes its slot.
 func (h *Home) detach(el *Element) {
 	w := &el.Value
+	w.assoc.client.elements--
 	list := w.assoc.elements
 	last := list[len(list)-1]
 	list[w.slot], last.Value.slot = last, w.slot

@@ -32,6 +32,9 @@ type link[V any] struct {
 const (
 	// maxStrangers is how many associations may be of unknown registrars at a time.
 	maxStrangers = 256
+	// maxLinks is how many associations one peer may have with us: we have one, it has one, and each may
+	// have lost one without knowing it yet.
+	maxLinks = 8
 	// maxMalformed is how many errors are reported to a peer that sends no good message
 	// between them, before its association is aborted.
 	maxMalformed = 64

@@ -217,6 +217,10 @@ func (e *Engine[V]) identify(now time.Time, l *link[V], id protocol.RegistrarID,
 			return nil
 		}
 	}
+	if len(e.linksOf(p)) >= maxLinks {
+		e.abort(now, l)
+		return nil
+	}
 	dialed := l.peer
 	e.attach(l, p)
 	if dialed != nil && dialed != p {

@@ -63,3 +63,18 @@ func TestRefusedPeer(t *testing.T) {
 	e.Engine.HandleRefused(e.now, effect.AssocID(2)) // once more
 	e.want("it is gone")
 }
+
+// Who says to be a peer gets so many associations, and no more.
+func TestLinksOfPeer(t *testing.T) {
+	e := newServing(t, 1)
+	for id := range effect.AssocID(20) {
+		e.HandleUp(e.now, 1000+id, addr(5, protocol.PortENRP), addr(1, protocol.PortENRP))
+		e.receive(1000+int(id), presence(1))
+	}
+	if got := len(e.linksOf(e.peer(1))); got != maxLinks {
+		t.Errorf("%d associations, want %d", got, maxLinks)
+	}
+	if got := len(e.strangers); got != 0 {
+		t.Errorf("%d strangers", got)
+	}
+}
