@@ -82,7 +82,7 @@ func TestAuthorize(t *testing.T) {
 		t.Error(err)
 	}
 	wantRequest(rsp.Request{Operation: rsp.OpResolve, Pool: "TestPool", Name: "client"})
-	if s := r.Stats(); s.FailureReports != 0 {
+	if s := r.Stats(); s.FailureReports != 0 || s.Unauthorized != 3 {
 		t.Errorf("counted %+v", s)
 	}
 

@@ -27,7 +27,8 @@ type RegistrarStats struct {
 	Resolutions      uint64 // answered, UnknownPools among them
 	UnknownPools     uint64 // resolutions of pools that the registrar does not have
 	FailureReports   uint64 // about PEs that the registrar has
-	Refused          uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate
+	Refused          uint64 // resolutions and failure reports beyond MaxHRRate and MaxEURate, associations beyond MaxClientAssociations
+	Unauthorized     uint64 // requests that were refused because of who asked, and peers
 	KeepAlives       uint64 // sent
 	KeepAliveAcks    uint64 // received in time
 	Malformed        uint64 // ASAP messages that could not be read
@@ -53,6 +54,7 @@ func (r *Registrar) Stats() RegistrarStats {
 			UnknownPools:     home.UnknownPools,
 			FailureReports:   home.FailureReports,
 			Refused:          home.Refused,
+			Unauthorized:     home.Unauthorized + peers.Unauthorized,
 			KeepAlives:       home.KeepAlives,
 			KeepAliveAcks:    home.KeepAliveAcks,
 			Malformed:        home.Malformed,

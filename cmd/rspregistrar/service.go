@@ -147,7 +147,7 @@ func (s *service) shutdown(ctx context.Context, r *rsp.Registrar, stats *rsp.Reg
 	s.log.Info("registrar has ended", "registrations", stats.Registrations, "reregistrations", stats.Reregistrations,
 		"deregistrations", stats.Deregistrations, "lost", stats.Lost, "resolutions", stats.Resolutions,
 		"failureReports", stats.FailureReports, "keepAlives", stats.KeepAlives, "handleUpdates", stats.HandleUpdates,
-		"takeovers", stats.Takeovers, "refused", stats.Refused)
+		"takeovers", stats.Takeovers, "refused", stats.Refused, "unauthorized", stats.Unauthorized)
 	return nil
 }
 
@@ -222,10 +222,10 @@ func (s *service) writeStats(now time.Time, r *rsp.Registrar) {
 	_ = s.statsFile.Flush()
 }
 
-// logRefusals says how many requests were beyond -maxhrrate and -maxeurate.
+// logRefusals says how many requests and associations were beyond -maxhrrate, -maxeurate and -maxclientassociations.
 func (s *service) logRefusals(r *rsp.Registrar) {
 	if n := r.Stats().Refused; n > s.refused {
-		s.log.Warn("requests were refused: their users ask more often than -maxhrrate or -maxeurate allow", "requests", n-s.refused, "within", refusalInterval)
+		s.log.Warn("requests were refused: their users ask more often than -maxhrrate or -maxeurate allow, or have too many associations for -maxclientassociations", "requests", n-s.refused, "within", refusalInterval)
 		s.refused = n
 	}
 }
