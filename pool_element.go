@@ -11,6 +11,19 @@ import (
 	"github.com/rserpool/rsp/internal/protocol"
 )
 
+// Policy returns the policy that a registered pool element has told last, or is about to tell; the zero Policy
+// if the Socket is none. A new load of it is told by
+//
+//	s.SetPolicy(ctx, s.Policy().WithLoad(load))
+func (s *Socket) Policy() Policy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pe == nil || s.pe.pool == "" {
+		return Policy{}
+	}
+	return s.pe.policy
+}
+
 // SetPolicy tells the registrar a new policy of a registered pool element, such as a new load or
 // weight, and waits until it has taken it or ctx ends (RFC 5352 section 3.1, re-registration). It
 // may be called as often as the load changes: while a registrar is being told, only the last of

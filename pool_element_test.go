@@ -30,6 +30,9 @@ func TestSetPolicy(t *testing.T) {
 			t.Errorf("SetPolicy took %v, want the round trip to the registrar, %v", took, 2*latency)
 		}
 		s.wantPolicy("WeightedRoundRobin:7")
+		if got := socket.Policy(); got != rsp.WeightedRoundRobin(7) {
+			t.Errorf("Policy is %v", got)
+		}
 		if err := socket.SetPolicy(ctx(), rsp.Random()); !errors.Is(err, rsp.ErrPolicyType) {
 			t.Errorf("another type of policy: %v", err)
 		}
@@ -39,6 +42,9 @@ func TestSetPolicy(t *testing.T) {
 		}
 		if err := socket.SetPolicy(ctx(), rsp.WeightedRoundRobin(1)); !errors.Is(err, rsp.ErrNoRole) {
 			t.Errorf("deregistered: %v", err)
+		}
+		if got := socket.Policy(); got != (rsp.Policy{}) {
+			t.Errorf("deregistered: Policy is %v", got)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/rserpool/rsp/examples/internal/calcapp"
 	"github.com/rserpool/rsp/examples/internal/daytime"
 	"github.com/rserpool/rsp/examples/internal/discard"
 	"github.com/rserpool/rsp/examples/internal/echo"
@@ -22,6 +23,7 @@ func offers() []offer {
 		{"discard", "Starts the Discard service: it discards incoming data.", discard.New()},
 		{"daytime", "Starts the Daytime service: it sends the current time of day.", daytime.New()},
 		{"fractal", "Starts the Fractal Generator service: it computes pictures.", fractal.New()},
+		{"calcapp", "Starts the CalcApp service: jobs share its capacity, for performance tests.", calcapp.New()},
 		{"scripting", "Starts the Scripting service: it runs what clients upload, so use it in trusted networks alone.", scripting.New()},
 	}
 }
