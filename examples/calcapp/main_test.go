@@ -67,7 +67,11 @@ func wantSVG(t *testing.T, file string) {
 			t.Fatalf("the plot: %v", err)
 		}
 	}
-	if bytes.Contains(b, []byte("NaN")) || bytes.Count(b, []byte("<circle")) < 100 || bytes.Count(b, []byte("<polyline")) != 4 {
-		t.Errorf("the plot has %d jobs", bytes.Count(b, []byte("<circle")))
+	for text, want := range map[string][2]int{ // of each, at least and at most
+		"<circle": {100, 10000}, "<polyline": {4, 4}, `stroke="#bbbbbb"`: {20, 200}, "NaN": {}, "%!": {},
+	} {
+		if n := bytes.Count(b, []byte(text)); n < want[0] || n > want[1] {
+			t.Errorf("the plot has %d times %s, want %d to %d", n, text, want[0], want[1])
+		}
 	}
 }

@@ -31,11 +31,12 @@ func (r *result) plot() []byte {
 	for _, j := range r.jobs {
 		d.end, fastest = max(d.end, j.at), max(fastest, j.value)
 	}
-	fmt.Fprintf(d, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13">`+"\n", plotWidth, plotHeight)
+	d.end = 40 * math.Ceil(d.end/40) // a quarter of it is a round number
+	d.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="Helvetica, Arial, 'DejaVu Sans', sans-serif" font-size="13">`, plotWidth, plotHeight)
 	d.add(`<rect width="%d" height="%d" fill="white"/>`, plotWidth, plotHeight)
 	for _, at := range r.deaths {
 		for _, top := range []int{firstPanel, secondPanel} {
-			d.add(`<line x1="%.1f" y1="%d" x2="%[1]f" y2="%d" stroke="#bbbbbb"/>`, d.x(at), top, top+panelHeight)
+			d.add(`<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#bbbbbb"/>`, d.x(at), top, d.x(at), top+panelHeight)
 		}
 	}
 	d.frame(firstPanel, 100, "Utilisation of each server (%); grey lines: a server dies")
@@ -49,7 +50,7 @@ func (r *result) plot() []byte {
 		d.add(`<circle cx="%.1f" cy="%.1f" r="2.5" fill="#0072B2" fill-opacity="0.5"/>`, d.x(j.at), y(secondPanel, 100*j.value/top))
 	}
 	mean := y(secondPanel, 100*r.meanSpeed()/top)
-	d.add(`<line x1="%d" y1="%.1f" x2="%d" y2="%[2]f" stroke="#D55E00" stroke-width="2"/>`, panelLeft, mean, panelLeft+panelWidth)
+	d.add(`<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" stroke="#D55E00" stroke-width="2"/>`, panelLeft, mean, panelLeft+panelWidth, mean)
 	d.add(`<text x="%d" y="%d" text-anchor="middle">Time (s of the pool)</text></svg>`, panelLeft+panelWidth/2, secondPanel+panelHeight+40)
 	return d.Bytes()
 }

@@ -229,7 +229,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // samples is how many samples of the utilisation are taken.
-const samples = 60
+const samples = 30
 
 // sample notes what part of its capacity each server has used since the last sample.
 func (p *pool) sample(interval time.Duration) {
