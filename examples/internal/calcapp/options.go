@@ -4,9 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"strconv"
 	"time"
+
+	"github.com/rserpool/rsp/examples/internal/program"
 )
 
 // Options are those of the server, by RSPLIB's names, units and defaults.
@@ -41,20 +42,31 @@ func defaultOptions() Options {
 // RegisterFlags defines the options of rspserver for the service.
 func (o *Options) RegisterFlags(fs *flag.FlagSet) {
 	NumberFlag(fs, &o.Capacity, "capcapacity", "`calculations` per second that the jobs share", 1, 1e15)
-	fs.Func("capmaxjobs", "`jobs` that run at the same time, at least 1 (default 10)", func(s string) (err error) {
-		if o.MaxJobs, err = strconv.Atoi(s); err == nil && o.MaxJobs < 1 {
-			err = fmt.Errorf("must be at least 1")
-		}
-		return err
-	})
-	DurationFlag(fs, &o.CookieMaxTime, time.Second, "capcookiemaxtime", "`seconds` from a cookie of a job to the next one", 0.1)
+	fs.Var(program.Count(&o.MaxJobs, 1), "capmaxjobs", "`jobs` that run at the same time, at least 1")
+	fs.Func("capcookiemaxtime", fmt.Sprintf("`seconds` from a cookie of a job to the next one, at least 0.1 (default %g)", o.CookieMaxTime.Seconds()), o.setCookieMaxTime)
 	fs.Uint64Var(&o.CookieMaxCalculations, "capcookiemaxcalculations", o.CookieMaxCalculations, "`calculations` of a job from a cookie to the next one")
-	DurationFlag(fs, &o.KeepAliveTransmissionInterval, time.Millisecond, "capkeepalivetransmissioninterval", "`milliseconds` from a keep-alive's answer to the next one", 100)
-	DurationFlag(fs, &o.KeepAliveTimeoutInterval, time.Millisecond, "capkeepalivetimeoutinterval", "`milliseconds` that a client may take to answer it", 100)
+	fs.Var(program.Milliseconds(&o.KeepAliveTransmissionInterval, minKeepAlive), "capkeepalivetransmissioninterval", "`milliseconds` from a keep-alive's answer to the next one, at least 100")
+	fs.Var(program.Milliseconds(&o.KeepAliveTimeoutInterval, minKeepAlive), "capkeepalivetimeoutinterval", "`milliseconds` that a client may take to answer it, at least 100")
 	NumberFlag(fs, &o.CleanShutdownProbability, "capcleanshutdownprobability", "`probability` that the clients get a last cookie when the server ends", 0, 1)
 	fs.StringVar(&o.Object, "capobject", o.Object, "`name` of the server in the files")
 	fs.StringVar(&o.VectorFile, "capvector", o.VectorFile, "`file` for the load at the end of each job")
 	fs.StringVar(&o.ScalarFile, "capscalar", o.ScalarFile, "`file` for totals, written at the end")
+}
+
+// The lowest values of RSPLIB's rspserver.
+const (
+	minCookieMaxTime = 100 * time.Millisecond
+	minKeepAlive     = 100 * time.Millisecond
+)
+
+func (o *Options) setCookieMaxTime(s string) error {
+	if err := program.Seconds(&o.CookieMaxTime).Set(s); err != nil {
+		return err
+	}
+	if o.CookieMaxTime < minCookieMaxTime {
+		return fmt.Errorf("must be at least %g", minCookieMaxTime.Seconds())
+	}
+	return nil
 }
 
 // PrintParameters prints the options as RSPLIB's rspserver does.
@@ -83,19 +95,6 @@ func NumberFlag(fs *flag.FlagSet, value *float64, name, usage string, low, high 
 			return fmt.Errorf("must be a number from %g to %g", low, high)
 		}
 		*value = f
-		return nil
-	})
-}
-
-// DurationFlag defines an option that is a number of units of time, at least low.
-func DurationFlag(fs *flag.FlagSet, value *time.Duration, unit time.Duration, name, usage string, low float64) {
-	high := float64(math.MaxInt64/2) / float64(unit)
-	fs.Func(name, fmt.Sprintf("%s, at least %g (default %g)", usage, low, float64(*value)/float64(unit)), func(s string) error {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil || !(f >= low && f <= high) {
-			return fmt.Errorf("must be a number from %g to %g", low, high)
-		}
-		*value = time.Duration(f * float64(unit))
 		return nil
 	})
 }
