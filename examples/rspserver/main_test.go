@@ -7,8 +7,10 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -216,6 +218,50 @@ func TestHelp(t *testing.T) {
 	for _, s := range offers() {
 		if !strings.Contains(stdout.String(), "  -"+s.flag+"\n") {
 			t.Errorf("no -%s in\n%s", s.flag, stdout.String())
+		}
+	}
+}
+
+// With -daemonpidfile the program goes on in the background, as the process that the file names, and removes the file at
+// its end.
+func TestDaemon(t *testing.T) {
+	addr, file := registrar(t), filepath.Join(t.TempDir(), "pid")
+	cmd := exec.Command(os.Args[0], "-registrar="+addr, "-daemonpidfile="+file)
+	cmd.Env = append(os.Environ(), programVar+"=1")
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid == cmd.Process.Pid {
+		t.Fatalf("process ID %q, %v", text, err)
+	}
+	background, err := os.FindProcess(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { background.Kill() }) // fails if it has ended
+	e, err := rsp.NewEndpoint(&rsp.Config{Registrars: []string{addr}, Network: rsp.TCPMapping})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	eventually(t, "the process serves", func() bool { _, err := e.Resolve(t.Context(), "EchoPool", 1); return err == nil })
+	if err := background.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the file is removed", func() bool { _, err := os.Stat(file); return errors.Is(err, os.ErrNotExist) })
+}
+
+// eventually waits until done.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in 20 s: %s", what)
 		}
 	}
 }
