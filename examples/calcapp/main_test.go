@@ -41,7 +41,7 @@ func TestNoJobIsLost(t *testing.T) {
 					t.Errorf("%s", found[0])
 				}
 				for _, want := range []string{
-					`(?m) s  Anna dies, with [1-9]\d* jobs$`, `(?m) s  Anna is back$`,
+					`(?m) s  Anna dies; jobs at it: [1-9]\d*$`, `(?m) s  Anna is back$`,
 					`(?m)failover to \w+, which goes on from the cookie$`, `(?m)failover to \w+, which begins it anew: there was no cookie$`,
 				} {
 					if !regexp.MustCompile(want).Match(out.Bytes()) {

@@ -145,16 +145,22 @@ func (p *pool) newClient(e *rsp.Endpoint, i int) *calcapp.Client {
 		defer p.mu.Unlock()
 		p.jobs = append(p.jobs, point{p.model(j.Completed.Sub(p.start)), j.HandlingSpeed() / p.scale / capacity})
 	}
-	c.FailedOver = func(j *calcapp.Job, n *rsp.Notification) {
+	c.FailedOver = func(j *calcapp.Job, to rsp.PEID, cookie bool) {
 		how := "which begins it anew: there was no cookie"
-		if n.HasCookie {
+		if cookie {
 			how = "which goes on from the cookie"
 		}
-		if !j.Accepted.IsZero() {
-			p.say("  job %d of client %d: failover to %s, %s", j.ID, i+1, p.servers[n.PE-1].name, how)
-		}
+		p.say("  job %d of client %d: failover to %s, %s", j.ID, i+1, p.name(to), how)
 	}
 	return c
+}
+
+// name is a server's; its identifier is its place in the list.
+func (p *pool) name(id rsp.PEID) string {
+	if id == 0 || int(id) > len(p.servers) {
+		return id.String() // none of ours
+	}
+	return p.servers[id-1].name
 }
 
 // disturb kills servers at random, has them back after a while, and takes samples, until the runtime is over. Then it
@@ -196,7 +202,7 @@ func (p *pool) disturb(ctx context.Context) error {
 }
 
 func (p *pool) killServer(s *server) {
-	p.say("%s dies, with %d jobs", s.name, s.lives[len(s.lives)-1].Usage().Running)
+	p.say("%s dies; jobs at it: %d", s.name, s.lives[len(s.lives)-1].Usage().Running)
 	p.deaths = append(p.deaths, p.model(time.Since(p.start)))
 	s.end(true)
 }

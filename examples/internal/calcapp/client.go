@@ -29,9 +29,11 @@ type Client struct {
 	MakeJobsFor time.Duration
 	Seed        uint64 // of the jobs; 0: a random one
 
-	Out        *log.Logger // takes what happens; nil: nothing does
-	Completed  func(*Job)  // called for each completed job, if not nil
-	FailedOver func(*Job, *rsp.Notification)
+	Out       *log.Logger // takes what happens; nil: nothing does
+	Completed func(*Job)  // called for each completed job, if not nil
+	// FailedOver, if not nil, is called when a job that was accepted before has been accepted by another server, to go on
+	// from its cookie or, without one, to begin anew.
+	FailedOver func(j *Job, to rsp.PEID, cookie bool)
 
 	Stats Stats // to be read when Run has returned
 }
@@ -56,7 +58,7 @@ type Stats struct {
 	JobSizeQueued, JobSizeStarted, JobSizeCompleted        uint64
 	Requests, Accepts, Rejects, Completes                  int // messages
 	KeepAlives, KeepAliveAcks                              int // messages that were sent
-	JobsFailedOver, Failovers                              int // after the first ACCEPT
+	JobsFailedOver, Failovers                              int // jobs accepted by one server, then by another one; how often
 	Restarts                                               int // failovers without a cookie: from the start
 }
 

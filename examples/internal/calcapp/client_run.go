@@ -25,6 +25,8 @@ type run struct {
 	accepted bool
 	probing  bool      // a keep-alive is not answered yet
 	moving   bool      // a failover is under way
+	moved    bool      // there was one since the last ACCEPT
+	cookie   bool      // the server of the last one was shown a cookie
 	deadline time.Time // for the answer to the request, to send a keep-alive, or for its answer
 }
 
@@ -159,10 +161,25 @@ func (r *run) becomeAccepted() {
 	r.Stats.Accepts++
 	r.Out.Printf("Job #%d accepted", r.job.ID)
 	now := time.Now()
-	if r.job.Accepted.IsZero() {
+	switch {
+	case r.job.Accepted.IsZero():
 		r.job.Accepted = now
+	case r.moved:
+		r.failedOver()
 	}
+	r.moved = false
 	r.accepted, r.probing, r.deadline = true, false, now.Add(r.KeepAliveTransmissionInterval)
+}
+
+// failedOver notes that another server has the job now.
+func (r *run) failedOver() {
+	r.job.Failovers++
+	if !r.cookie {
+		r.Stats.Restarts++
+	}
+	if r.FailedOver != nil {
+		r.FailedOver(r.job, r.session.PeerPE(), r.cookie)
+	}
 }
 
 // rejected tries another server after a pause.
@@ -197,19 +214,11 @@ func (r *run) notified(n *rsp.Notification) {
 		r.moving = true
 	case rsp.FailoverComplete:
 		r.Out.Printf("Notification: RSERPOOL_FAILOVER for session 1, state=RSERPOOL_FAILOVER_COMPLETE, cookie=%s", cookie)
-		if !r.job.Accepted.IsZero() {
-			r.job.Failovers++
-			if !n.HasCookie {
-				r.Stats.Restarts++
-			}
-		}
+		r.moved, r.cookie = true, n.HasCookie
 		if n.HasCookie {
 			r.waitAnswer()
 		} else {
 			r.requested()
-		}
-		if r.FailedOver != nil {
-			r.FailedOver(r.job, n)
 		}
 	}
 }

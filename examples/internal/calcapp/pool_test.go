@@ -127,6 +127,7 @@ func (p *pool) connect(d rsp.Dialer) *user {
 	if err != nil {
 		p.Fatal(err)
 	}
+	synctest.Wait() // the servers number their sessions in this order
 	return &user{p, session, func() { session.Close(); d.Endpoint.Close() }}
 }
 

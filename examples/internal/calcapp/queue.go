@@ -11,7 +11,7 @@ type Job struct {
 	ID          uint32
 	Size        uint64 // calculations
 	QueueLength int    // jobs that waited when it was made
-	Failovers   int    // that it met after it had been accepted first
+	Failovers   int    // how often another server has accepted it
 
 	Queued, Started, Accepted, Completed time.Time
 }
