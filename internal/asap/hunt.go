@@ -47,7 +47,7 @@ type hunt struct {
 	candidates []protocol.TransportAddr // of this round, not tried yet
 	tried      []protocol.TransportAddr // in this round
 	best       int                      // grade of the first candidate
-	dialing    map[effect.AssocID]bool
+	dialing    map[effect.AssocID]protocol.TransportAddr
 	incoming   []registrarAssoc // not adopted, oldest first
 
 	headStart    time.Time     // until then this round is that of the first choice; zero: of all
@@ -120,7 +120,7 @@ func (c *Client) startRound(now time.Time) {
 	if slices.ContainsFunc(h.candidates, func(to protocol.TransportAddr) bool { return h.grade(to) > h.best }) {
 		h.headStart = now.Add(headStart)
 	}
-	h.dialing = make(map[effect.AssocID]bool)
+	h.dialing = make(map[effect.AssocID]protocol.TransportAddr)
 	for range maxParallel {
 		c.dialNext()
 	}
@@ -175,7 +175,7 @@ func (c *Client) dialNext() {
 	}
 	h.candidates = h.candidates[1:]
 	h.tried = append(h.tried, to)
-	h.dialing[c.q.Dial(to, protocol.PPIDASAP)] = true
+	h.dialing[c.q.Dial(to, protocol.PPIDASAP)] = to
 }
 
 // pauseHunt lets the next round wait.
@@ -232,17 +232,65 @@ func (c *Client) HandleDatagram(now time.Time, _ protocol.PPID, from netip.AddrP
 	if !ok {
 		return
 	}
-	added := c.cfg.Announced(now, announce, from)
+	if added := c.cfg.Announced(now, announce, from); len(added) > 0 && c.Hunting() {
+		c.tryNew(now, added)
+	}
+}
+
+// tryNew tries registrars that a hunt under way does not know yet.
+func (c *Client) tryNew(now time.Time, added []protocol.TransportAddr) {
 	h := &c.hunt
-	switch {
-	case len(added) == 0 || h.state != hunting:
-	case len(h.dialing) == 0: // it pauses
+	if len(h.dialing) == 0 { // it pauses
 		c.startRound(now)
-	default:
-		h.candidates = slices.Concat(added, h.candidates)
-		for range min(len(added), maxParallel-len(h.dialing)) {
-			c.dialNext()
+		return
+	}
+	h.candidates = slices.Concat(added, h.candidates)
+	for range min(len(added), maxParallel-len(h.dialing)) {
+		c.dialNext()
+	}
+}
+
+// Hunting reports whether a registrar is sought.
+func (c *Client) Hunting() bool { return c.hunt.state == hunting }
+
+// HuntError is why none has been found yet; nil: none is sought, or nothing has failed.
+func (c *Client) HuntError() error {
+	if !c.Hunting() {
+		return nil
+	}
+	return c.hunt.lastErr
+}
+
+// HandleLookup takes what a lookup of names has changed in the list of registrars, or why it has
+// failed. A hunt tries those that are new at once, and waits no longer for those that are gone.
+func (c *Client) HandleLookup(now time.Time, added, gone []protocol.TransportAddr, err error) {
+	h := &c.hunt
+	if !c.Hunting() {
+		return
+	}
+	if err != nil {
+		h.lastErr = err
+	}
+	isGone := func(to protocol.TransportAddr) bool { return slices.ContainsFunc(gone, to.Equal) }
+	h.candidates = slices.DeleteFunc(h.candidates, isGone)
+	dialed := len(h.dialing)
+	for _, id := range slices.Sorted(maps.Keys(h.dialing)) {
+		if isGone(h.dialing[id]) {
+			c.q.Abort(id)
+			delete(h.dialing, id)
 		}
+	}
+	if len(added) > 0 {
+		c.tryNew(now, added)
+	}
+	if dialed == 0 {
+		return // it pauses, unless it has tried the new ones
+	}
+	for range maxParallel - len(h.dialing) {
+		c.dialNext()
+	}
+	if len(h.dialing) == 0 {
+		c.pauseHunt(now)
 	}
 }
 
@@ -250,7 +298,7 @@ func (c *Client) HandleDatagram(now time.Time, _ protocol.PPID, from netip.AddrP
 // registrar has opened to us.
 func (c *Client) HandleUp(now time.Time, id effect.AssocID, _ protocol.PPID, local, remote protocol.TransportAddr) {
 	h := &c.hunt
-	if h.dialing[id] {
+	if _, dialed := h.dialing[id]; dialed {
 		delete(h.dialing, id)
 		c.becomeConnected(now, registrarAssoc{id, local, remote})
 		return
@@ -286,11 +334,12 @@ func (c *Client) becomeConnected(now time.Time, to registrarAssoc) {
 // HandleLost takes the end of an association, or of the attempt to open one.
 func (c *Client) HandleLost(now time.Time, id effect.AssocID, err error) {
 	h := &c.hunt
+	_, dialed := h.dialing[id]
 	switch {
 	case id == h.home:
 		h.lost = h.remote
 		c.becomeHomeless(now, err)
-	case h.dialing[id]:
+	case dialed:
 		delete(h.dialing, id)
 		h.lastErr = err
 		c.dialNext()

@@ -1,6 +1,7 @@
 package asap_test
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -330,5 +331,43 @@ func TestGarbageInGroup(t *testing.T) {
 	c.wantIdle("none of these is an announce")
 	if len(c.registrars) > 0 {
 		t.Errorf("knows %v", c.registrars)
+	}
+}
+
+// Registrars that a lookup of names brings are tried at once, and those that it takes away are not waited for.
+func TestHuntFollowsLookup(t *testing.T) {
+	c := newClientTest(t, "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4")
+	c.HandleLookup(c.now, []protocol.TransportAddr{at("10.0.0.5")}, nil, nil)
+	c.wantIdle("nobody needs a registrar")
+	c.registrars = c.registrars[:3]
+	c.Register(c.now, pool, element(1))
+	ids, _ := c.wantDials("SH1", 3)
+
+	gone := []protocol.TransportAddr{c.dialed[ids[0]], c.dialed[ids[1]]}
+	c.registrars = []protocol.TransportAddr{c.dialed[ids[2]], at("10.0.0.6")}
+	c.HandleLookup(c.now, []protocol.TransportAddr{at("10.0.0.6")}, gone, nil)
+	c.wantAborted("they are gone", ids[:2]...)
+	id, to := c.wantDial("the new one")
+	if !to.Equal(at("10.0.0.6")) {
+		t.Errorf("dials %v", to)
+	}
+	c.wantIdle("there are no others")
+
+	gone = []protocol.TransportAddr{c.dialed[ids[2]], at("10.0.0.6")}
+	c.registrars = nil
+	c.HandleLookup(c.now, nil, gone, nil)
+	c.wantAborted("all are gone", ids[2], id)
+	c.advanceToDeadline("pause", 50*time.Millisecond)
+	c.wantIdle("there is nobody")
+
+	if c.HandleLookup(c.now, nil, nil, errTest); !errors.Is(c.HuntError(), errTest) {
+		t.Errorf("the hunt has failed by %v", c.HuntError())
+	}
+	c.registrars = []protocol.TransportAddr{at("10.0.0.7")}
+	c.HandleLookup(c.now, c.registrars, nil, nil)
+	id, _ = c.wantDial("the pause is over")
+	c.up(id)
+	if c.Hunting() || c.HuntError() != nil {
+		t.Errorf("with a registrar: hunting %v, %v", c.Hunting(), c.HuntError())
 	}
 }

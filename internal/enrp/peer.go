@@ -3,6 +3,7 @@ package enrp
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -90,7 +91,7 @@ type Peer struct {
 func (e *Engine[V]) Peers() []Peer {
 	var list []Peer
 	for _, s := range e.seeds {
-		if s.peer == nil {
+		if s.peer == nil && !e.isOwn(s.addr) {
 			list = append(list, Peer{Addr: s.addr, State: "not reached", Static: true})
 		}
 	}
@@ -104,15 +105,37 @@ func (e *Engine[V]) Peers() []Peer {
 // AddPeer names a peer that is there by configuration. It is dialed at once, or by Start.
 func (e *Engine[V]) AddPeer(now time.Time, addr protocol.TransportAddr) {
 	s := &seed[V]{addr: addr.Clone()}
+	if i := slices.IndexFunc(e.peers, func(p *peer[V]) bool { return sameHost(addr, p.addr) }); i >= 0 {
+		s.peer = e.peers[i] // it has found us before
+	}
 	e.seeds = append(e.seeds, s)
 	if !e.heartbeat.IsZero() {
 		e.dialSeed(now, s)
 	}
 }
 
+// RemovePeer takes back what AddPeer has named. If its peer is there, that stays for as long as it
+// lives.
+func (e *Engine[V]) RemovePeer(now time.Time, addr protocol.TransportAddr) {
+	i := slices.IndexFunc(e.seeds, func(s *seed[V]) bool { return s.addr.Equal(addr) })
+	if i < 0 {
+		return // it was ourselves
+	}
+	s := e.seeds[i]
+	e.seeds = slices.Delete(e.seeds, i, i+1)
+	if s.link != nil {
+		e.abort(now, s.link)
+	}
+}
+
+// isOwn reports whether addr is ours, as a configuration may list all registrars. Over SCTP we could not dial it.
+func (e *Engine[V]) isOwn(addr protocol.TransportAddr) bool {
+	return addr.Port == e.own.Port && slices.ContainsFunc(addr.Addrs, func(a netip.Addr) bool { return slices.Contains(e.own.Addrs, a) })
+}
+
 // dialSeed dials s unless its peer is known or may become so.
 func (e *Engine[V]) dialSeed(now time.Time, s *seed[V]) {
-	if s.peer == nil && s.link == nil {
+	if s.peer == nil && s.link == nil && !e.isOwn(s.addr) {
 		s.link = e.dial(now, s.addr)
 		s.link.seed = s
 	}

@@ -42,7 +42,7 @@ func (e *Engine[V]) presenceToAll() {
 func (e *Engine[V]) handlePresence(now time.Time, l *link[V], m *wire.Presence) {
 	e.stats.PresencesHeard++
 	if m.Sender == e.cfg.ID {
-		e.handleOwnPresence(now, l)
+		e.handleOwnPresence(now, l, m)
 		return
 	}
 	addr, ok := e.peerAddr(m.Server.Transport, l.remote)
@@ -74,12 +74,16 @@ func (e *Engine[V]) handlePresence(now time.Time, l *link[V], m *wire.Presence) 
 	}
 }
 
-// handleOwnPresence: a configuration may list all registrars, ourselves among them.
-// Otherwise somebody else has our identifier, of which "no severe consequence ... has been
+// handleOwnPresence: a configuration may list all registrars, ourselves among them, by an address that we do not
+// know to be ours: the end that was dialed answers, and the one that has dialed notices. Otherwise somebody else has our identifier, of which "no severe consequence ... has been
 // identified" (RFC 5353 section 3.2.1).
-func (e *Engine[V]) handleOwnPresence(now time.Time, l *link[V]) {
+func (e *Engine[V]) handleOwnPresence(now time.Time, l *link[V], m *wire.Presence) {
 	e.stats.Collisions++
-	if s := l.seed; s != nil {
+	if s := l.seed; s == nil {
+		if m.ReplyRequired {
+			e.sendPresence(l, false)
+		}
+	} else {
 		e.seeds = slices.DeleteFunc(e.seeds, func(t *seed[V]) bool { return t == s })
 		e.close(l)
 		e.lookForMentor(now)

@@ -1,6 +1,7 @@
 package enrp
 
 import (
+	"fmt"
 	"io"
 	"net/netip"
 	"syscall"
@@ -157,16 +158,56 @@ func TestStaticPeer(t *testing.T) {
 	}
 }
 
+// A peer that the configuration does not know any more is not sought, but stays while it lives.
+func TestRemovePeer(t *testing.T) {
+	e, ids := starting(t, 2)
+	e.reached(ids[0], 1)
+	e.drain()
+	e.RemovePeer(e.now, addr(1, protocol.PortENRP))
+	e.RemovePeer(e.now, addr(2, protocol.PortENRP))
+	e.want("it is sought no more", fmt.Sprintf("abort %d", number(ids[1])))
+	e.RemovePeer(e.now, addr(3, protocol.PortENRP)) // unknown
+	if got := e.Peers(); len(got) != 1 || got[0].ID != 1 || got[0].Static {
+		t.Errorf("peers are %+v", got)
+	}
+	e.answers(ids[0], presence(1))
+	e.drain()
+	e.HandleLost(e.now, ids[0], syscall.ECONNREFUSED)
+	e.drain()
+	e.advance(time.Minute)
+	if e.drain(); len(e.Peers()) > 0 {
+		t.Errorf("peers are %+v", e.Peers())
+	}
+	e.advance(time.Minute)
+	e.want("nor later")
+}
+
 // A configuration may name all registrars, the own one too.
 func TestStaticPeerIsOurselves(t *testing.T) {
 	e := newEngineTest(t)
 	e.AddPeer(e.now, addr(5, protocol.PortENRP))
 	e.Start(e.now, addr(5, protocol.PortENRP), false)
-	id := e.dialedTo(5)
-	e.HandleUp(e.now, id, addr(5, protocol.PortENRP), addr(5, protocol.PortENRP))
-	e.drain()
-	e.answers(id, e.ours(0, true))
-	e.want("hello, me", "close 101", tell(Serving{}))
+	e.want("our address", tell(Serving{}))
+	e.advance(time.Minute)
+	if e.want("it is not dialed"); len(e.Peers()) != 0 {
+		t.Errorf("peers are %+v", e.Peers())
+	}
+}
+
+// It may do so by an address that only others see.
+func TestStaticPeerLeadsToOurselves(t *testing.T) {
+	e := newEngineTest(t)
+	e.AddPeer(e.now, addr(6, protocol.PortENRP))
+	e.Start(e.now, addr(5, protocol.PortENRP), false)
+	id := e.dialedTo(6)
+	e.HandleUp(e.now, id, addr(5, protocol.PortENRP), addr(6, protocol.PortENRP))
+	e.want("hello", send(number(id), e.ours(0, true)))
+	e.up(9) // the other end
+	e.receive(9, e.ours(0, true))
+	e.want("who asks", send(9, e.ours(0, false)))
+	e.answers(id, e.ours(0, false))
+	e.want("it is me", "close 101", tell(Serving{}))
+	e.HandleLost(e.now, 9, io.EOF)
 	if len(e.Peers()) != 0 {
 		t.Errorf("peers are %+v", e.Peers())
 	}

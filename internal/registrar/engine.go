@@ -116,6 +116,13 @@ func (e *Engine) AddPeer(now time.Time, addr protocol.TransportAddr) {
 	e.enrp.AddPeer(now, addr)
 }
 
+// RemovePeer takes back a peer that it does not know any more.
+func (e *Engine) RemovePeer(now time.Time, addr protocol.TransportAddr) {
+	e.enter(now)
+	defer e.leave()
+	e.enrp.RemovePeer(now, addr)
+}
+
 // HandOver hands all PEs to a peer, see enrp.Engine.
 func (e *Engine) HandOver(now time.Time) {
 	e.enter(now)
@@ -134,6 +141,9 @@ func (e *Engine) leave() {
 		e.home.StartAnnouncing(e.now)
 	}
 }
+
+// Serving reports whether the handlespace is there.
+func (e *Engine) Serving() bool { return e.enrp.Serving() }
 
 // Space is the handlespace. The caller changes nothing in it.
 func (e *Engine) Space() *asap.Space { return e.space }
