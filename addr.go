@@ -2,11 +2,9 @@ package rsp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -61,12 +59,8 @@ func lookupAddr(ctx context.Context, address string) (protocol.TransportAddr, er
 	if err != nil {
 		return to, err
 	}
-	if service != "" {
-		port, err := strconv.ParseUint(service, 10, 16)
-		if err != nil {
-			return to, &net.AddrError{Err: "port must be a number from 0 to 65535", Addr: address}
-		}
-		to.Port = uint16(port)
+	if to.Port, err = parsePort(service, address); err != nil {
+		return to, err
 	}
 	if host == "" {
 		return to, nil
@@ -106,15 +100,24 @@ func lookupHosts(ctx context.Context, address string) (protocol.TransportAddr, e
 	return local, nil
 }
 
-// lookupRemote finds where a registrar may be whose address is "host:port". A name's addresses
-// need not be one host's.
-func lookupRemote(ctx context.Context, address string, ipv4Only bool) ([]netip.AddrPort, error) {
-	to, err := lookupAddr(ctx, address)
-	if ipv4Only {
-		to.Addrs = slices.DeleteFunc(to.Addrs, netip.Addr.Is6)
+// parsePort reads the port of an address; an empty one is 0.
+func parsePort(service, address string) (uint16, error) {
+	if service == "" {
+		return 0, nil
 	}
+	port, err := strconv.ParseUint(service, 10, 16)
+	if err != nil {
+		return 0, &net.AddrError{Err: "port must be a number from 0 to 65535", Addr: address}
+	}
+	return uint16(port), nil
+}
+
+// lookupRemote finds where a server may be whose address is "host:port". A name's addresses
+// need not be one host's.
+func lookupRemote(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	to, err := lookupAddr(ctx, address)
 	if err == nil && (to.Port == 0 || len(to.Addrs) == 0) {
-		err = errors.New("needs a host and a port")
+		err = errNoRemote
 	}
 	if err != nil {
 		return nil, err

@@ -7,21 +7,26 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/rserpool/rsp/internal/csp"
+	"github.com/rserpool/rsp/internal/protocol"
 )
 
 // Config is how an Endpoint finds its registrars and how patient it is. The zero
 // value of each field means its default.
 type Config struct {
-	// Registrars are the addresses of registrars, "host:port". Default: those of the
+	// Registrars are the addresses of registrars, "host:port"; or "domain", whose SRV records _asap._tcp and
+	// _asap._sctp tell, and if it has none, the domain's own addresses at port 3863, with TLS 3864. Default: those of the
 	// environment variable RSP_REGISTRARS, separated by commas, else localhost:3863, with TLS localhost:3864, beside
-	// those that announce themselves. Names are looked up once, by NewEndpoint.
+	// those that announce themselves.
+	//
+	// Names are looked up whenever a registrar is sought, every 2 s until one is found, and each address is a
+	// registrar's. A name that is not found yet, or whose lookup fails, is no error: what was
+	// known stays known, Logger is told, and requests that find no registrar say so (ErrNoRegistrar).
 	Registrars []string
 	// Announce is the multicast group by which registrars announce themselves: "auto" is
 	// RSPLIB's, 239.0.0.50:3863, "off" none, anything else an "address:port" like
@@ -105,6 +110,14 @@ type Config struct {
 	Association AssociationConfig
 }
 
+// service is what Registrars are looked up for.
+func (c *Config) service() service {
+	if c.TLS != nil {
+		return service{"asap", protocol.PortASAPTLS}
+	}
+	return service{"asap", protocol.PortASAP}
+}
+
 const registrarsEnv = "RSP_REGISTRARS"
 
 // withDefaults returns a copy of c with its zero fields filled.
@@ -160,11 +173,6 @@ func (c *Config) validate() error {
 	if max := time.Duration(1<<32-1) * time.Millisecond / 3; c.ReregistrationInterval > max {
 		return fmt.Errorf("ReregistrationInterval must be at most %v, not %v", max, c.ReregistrationInterval)
 	}
-	for _, address := range c.Registrars {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			return fmt.Errorf("registrar %q: %w", address, err)
-		}
-	}
 	if c.CSPIdentifier > csp.MaxIdentifier {
 		return fmt.Errorf("CSPIdentifier must have at most 56 bits, not 0x%x", c.CSPIdentifier)
 	}
@@ -185,19 +193,17 @@ func loggerOr(log *slog.Logger) *slog.Logger {
 }
 
 // RegisterFlags defines flags for c in fs, by the names of RSPLIB's programs: -registrar=
-// (host:port, may be given several times), -asapannounce= (auto, off or address:port),
+// (host:port or a domain, may be given several times), -asapannounce= (auto, off or address:port),
 // -registrarannouncetimeout=, -registrarconnecttimeout=, -registrarrequesttimeout=,
 // -registrarresponsetimeout= (milliseconds), -registrarrequestmaxtrials=, -cspserver= (host:port),
 // -cspinterval= (milliseconds, 0: no reports) and -cspidentifier=; and -asapannounceinterface= (a name, may be given
 // several times), and for TLS -tlscert=, -tlskey=, -tlsca= (files, see TLSFiles), -tlsname= (TLS.ServerName)
 // and -registrarname=.
 func (c *Config) RegisterFlags(fs *flag.FlagSet) {
-	fs.Func("registrar", "`host:port` of a registrar (may be repeated; default localhost:3863)", func(s string) error {
-		if _, _, err := net.SplitHostPort(s); err != nil {
-			return err
-		}
+	fs.Func("registrar", "`host:port` of a registrar, or a domain whose SRV records _asap._tcp and _asap._sctp tell (may be repeated; default localhost:3863)", func(s string) error {
 		c.Registrars = append(c.Registrars, s)
-		return nil
+		_, err := parseRemote(s, c.service())
+		return err
 	})
 	fs.Func("asapannounce", "where registrars announce themselves: auto, off or the `address:port` of a multicast group (default auto without -registrar, else off)", func(s string) error {
 		c.Announce = s

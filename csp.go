@@ -96,7 +96,7 @@ func (c cspSettings) start(ctx context.Context, log *slog.Logger, components fun
 	if err := validateCSP(c.server, c.interval); err != nil {
 		return nil, err
 	}
-	found, err := lookupRemote(ctx, c.server, false)
+	found, err := lookupRemote(ctx, c.server)
 	if err != nil {
 		return nil, fmt.Errorf("CSPServer %q: %w", c.server, err)
 	}

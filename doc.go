@@ -36,7 +36,8 @@
 //	session, err := rsp.Connect(ctx, "EchoPool")  // where net.Dial stood
 //
 // Both find a registrar by its announcements in the local network or at localhost:3863, or
-// where the environment variable RSP_REGISTRARS says; [NewEndpoint] takes a [Config] instead.
+// where the environment variable RSP_REGISTRARS says; [NewEndpoint] takes a [Config] instead. Registrars may be a domain's SRV
+// records, or a name's addresses, which change while the program runs: see [Config].Registrars.
 //
 // # Registrars
 //

@@ -76,8 +76,8 @@ type element struct {
 
 var errEndpointClosed = fmt.Errorf("endpoint is closed: %w", net.ErrClosed)
 
-// NewEndpoint returns an Endpoint. It looks the registrars' names up, but a
-// registrar is sought only when one is needed. nil stands for the zero Config, which the Endpoint does
+// NewEndpoint returns an Endpoint. A registrar is sought, and names are looked up, only when one
+// is needed. nil stands for the zero Config, which the Endpoint does
 // not keep.
 func NewEndpoint(cfg *Config) (*Endpoint, error) {
 	c := cfg.withDefaults()
@@ -88,23 +88,20 @@ func NewEndpoint(cfg *Config) (*Endpoint, error) {
 	if err != nil {
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
-	return newEndpoint(c, networks)
+	return newEndpoint(c, networks, net.DefaultResolver)
 }
 
-func newEndpoint(c Config, networks networks) (*Endpoint, error) {
+func newEndpoint(c Config, networks networks, resolver *net.Resolver) (*Endpoint, error) {
 	group, err := parseGroup(c.Announce, asapAnnounces)
 	if err != nil {
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	table := newRegistrarTable(networks.registrars, c.RegistrarAnnounceTimeout)
-	if err := table.lookUp(ctx, c.Registrars); err != nil {
-		if !group.IsValid() {
-			cancel()
-			return nil, &OpError{Op: "new endpoint", Err: err}
-		}
-		c.Logger.Warn("only announced registrars are known", "err", err)
+	remotes, err := parseRemotes(c.Registrars, c.service())
+	if err != nil {
+		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
+	table := newRegistrarTable(protocolsOf(networks.registrars), c.RegistrarAnnounceTimeout)
+	ctx, cancel := context.WithCancel(context.Background())
 	e := &Endpoint{
 		cfg:        c,
 		log:        c.Logger,
@@ -143,7 +140,39 @@ func newEndpoint(c Config, networks networks) (*Endpoint, error) {
 		e.Abort()
 		return nil, &OpError{Op: "new endpoint", Err: err}
 	}
+	e.knowRegistrars(remotes, resolver)
 	return e, nil
+}
+
+// knowRegistrars fills the table with the configured registrars. Those that are names follow, and change, when
+// they are looked up.
+func (e *Endpoint) knowRegistrars(remotes []remote, resolver *net.Resolver) {
+	table := e.registrars
+	d := &directory{resolver: resolver, protocols: table.protocols, log: e.log}
+	e.loop.Do(func(time.Time, *asap.Client) {
+		for _, r := range remotes {
+			if at, ok := r.literal(); ok {
+				table.static = append(table.static, overEach(table.protocols, at)...)
+				continue
+			}
+			wanted := make(chan struct{}, 1)
+			table.wanted = append(table.wanted, wanted)
+			w := &watched{remote: r}
+			e.spawn(func() {
+				w.watch(e.ctx, d, wanted, lookupInterval, e.handleLookup)
+			})
+		}
+	})
+}
+
+// handleLookup takes what the lookup of a name has changed, and reports whether a registrar is still sought.
+func (e *Endpoint) handleLookup(change lookupChange) (hunting bool) {
+	e.loop.Do(func(now time.Time, c *asap.Client) {
+		isNew, isGone := e.registrars.handleLookup(change.added, change.gone)
+		c.HandleLookup(now, isNew, isGone, change.err)
+		hunting = c.Hunting()
+	})
+	return hunting
 }
 
 // retranMax is RETRAN-MAX (RFC 5352 section 7.3).
@@ -261,12 +290,17 @@ func (e *Endpoint) register(ctx context.Context, pool PoolHandle, pe protocol.Po
 	case <-e.ctx.Done():
 		return errEndpointClosed
 	case <-ctx.Done():
+		var cause error
 		e.loop.Do(func(now time.Time, c *asap.Client) {
+			cause = c.HuntError()
 			if el := e.elements[key]; el != nil && el.deregistered == nil {
 				el.deregistered = make(chan error, 1)
 				c.Deregister(now, pool, pe.ID)
 			}
 		})
+		if cause != nil {
+			return fmt.Errorf("%w: %w: %w", ctx.Err(), ErrNoRegistrar, cause)
+		}
 		return ctx.Err()
 	}
 }

@@ -287,7 +287,11 @@ func TestConfigErrors(t *testing.T) {
 		cfg  rsp.Config
 		want string
 	}{
-		{rsp.Config{Registrars: []string{"nowhere"}}, "missing port"},
+		{rsp.Config{Registrars: []string{""}}, "needs a host and a port"},
+		{rsp.Config{Registrars: []string{"no where"}}, "no host name"},
+		{rsp.Config{Registrars: []string{"http://nowhere"}}, "0 to 65535"},
+		{rsp.Config{Registrars: []string{"0.0.0.0:3863"}}, "needs a host and a port"},
+		{rsp.Config{Registrars: []string{"10.0.0.1:3863:1"}}, "too many colons"},
 		{rsp.Config{Registrars: []string{"localhost:0"}}, "needs a host and a port"},
 		{rsp.Config{Registrars: []string{":3863"}}, "needs a host and a port"},
 		{rsp.Config{Registrars: []string{"127.0.0.1:70000"}}, "0 to 65535"},

@@ -1,6 +1,7 @@
 package rsp
 
 import (
+	"net"
 	"net/netip"
 	"time"
 
@@ -10,14 +11,22 @@ import (
 
 // NewEndpointOn returns an Endpoint on networks of the test's own.
 func NewEndpointOn(cfg Config, networks ...transport.Network) (*Endpoint, error) {
-	c := cfg.withDefaults()
-	return newEndpoint(c, networksOf(networks))
+	return NewEndpointResolving(net.DefaultResolver, cfg, networks...)
+}
+
+// NewEndpointResolving has a resolver of the test's own, too.
+func NewEndpointResolving(resolver *net.Resolver, cfg Config, networks ...transport.Network) (*Endpoint, error) {
+	return newEndpoint(cfg.withDefaults(), networksOf(networks), resolver)
 }
 
 // NewRegistrarOn returns a Registrar on networks of the test's own.
 func NewRegistrarOn(cfg RegistrarConfig, networks ...transport.Network) *Registrar {
-	c := cfg.withDefaults()
-	return newRegistrar(c, networksOf(networks))
+	return NewRegistrarResolving(net.DefaultResolver, cfg, networks...)
+}
+
+// NewRegistrarResolving has a resolver of the test's own, too.
+func NewRegistrarResolving(resolver *net.Resolver, cfg RegistrarConfig, networks ...transport.Network) *Registrar {
+	return newRegistrar(cfg.withDefaults(), networksOf(networks), resolver)
 }
 
 func networksOf(all []transport.Network) networks { return networks{all, all} }

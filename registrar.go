@@ -38,6 +38,11 @@ type Registrar struct {
 
 	handedOver chan struct{} // owned by the loop; closed when all PEs have another home
 
+	directory *directory
+	ctx       context.Context // ends with the Registrar
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup // who looks peers up; started under mu
+
 	mu        sync.Mutex
 	started   bool
 	closed    bool
@@ -58,12 +63,14 @@ func NewRegistrar(cfg *RegistrarConfig) (*Registrar, error) {
 	if err != nil {
 		return nil, &OpError{Op: "new registrar", Err: err}
 	}
-	return newRegistrar(c, networks), nil
+	return newRegistrar(c, networks, net.DefaultResolver), nil
 }
 
-func newRegistrar(c RegistrarConfig, networks networks) *Registrar {
+func newRegistrar(c RegistrarConfig, networks networks, resolver *net.Resolver) *Registrar {
 	log := c.Logger.With("registrar", c.ID)
 	r := &Registrar{cfg: c, log: log, networks: networks, events: newEventLog(log), watchers: make(map[*watcher]struct{}), ended: make(chan struct{})}
+	r.directory = &directory{resolver: resolver, protocols: protocolsOf(networks.registrars), ipv4Only: c.IPv4Only, log: log}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
 	engine := registrar.New(c.engine(
 		func(id effect.AssocID) time.Duration { return r.loop.RTT(id) },
 		func(id effect.AssocID) string { return certificateName(r.loop.PeerCertificate(id)) }))
@@ -186,6 +193,8 @@ func (r *Registrar) end(stopReports func(*csp.Reporter), stop func() error) erro
 	first, reporter := !r.closed, r.reporter
 	r.closed = true
 	r.mu.Unlock()
+	r.cancel()
+	r.wg.Wait()
 	stopReports(reporter)
 	err := stop()
 	r.events.stop()
@@ -194,6 +203,13 @@ func (r *Registrar) end(stopReports func(*csp.Reporter), stop func() error) erro
 		close(r.ended)
 	}
 	return err
+}
+
+// Serving reports whether the registrar has its handlespace: a peer's, or one of its own, since there was no
+// peer. It answers before that too, by what it has so far, but is not announced.
+func (r *Registrar) Serving() (serving bool) {
+	r.loop.Do(func(_ time.Time, e *registrar.Engine) { serving = e.Serving() })
+	return serving
 }
 
 // Peer is another registrar of the operation scope.

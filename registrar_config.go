@@ -42,8 +42,12 @@ type RegistrarConfig struct {
 	// Address, at the well-known port 9901 or, if that is taken or Address has port 0, at one of the
 	// system's choice. With TLS, the well-known port is 9902.
 	ENRPAddress string
-	// Peers are other registrars of the operation scope, "host:port" of their ENRPAddress or "host"
-	// for port 9901, with TLS 9902. They are sought for as long as they cannot be reached.
+	// Peers are other registrars of the operation scope, "host:port" of their ENRPAddress; or "domain", whose SRV
+	// records _enrp._tcp and _enrp._sctp tell, and if it has none, the domain's own addresses at port 9901, with
+	// TLS 9902. They are
+	// sought for as long as they cannot be reached. Names are looked up by Start, and again with each
+	// heartbeat (PeerHeartbeatCycle): each address is a peer, and one may be this registrar's own. A name that
+	// is not found yet, or whose lookup fails, is no error: Logger is told, and what was known stays known.
 	Peers []string
 	// IPv4Only leaves IPv6 out: where the registrar serves, and at its Peers.
 	IPv4Only bool

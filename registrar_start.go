@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
@@ -26,6 +25,24 @@ func (r *Registrar) Start(ctx context.Context) error {
 }
 
 func (r *Registrar) start(ctx context.Context) error {
+	remotes, err := parseRemotes(r.cfg.Peers, service{"enrp", r.cfg.enrpPort()})
+	if err != nil {
+		return err
+	}
+	peers, err := r.lookUpPeers(ctx, remotes)
+	if err != nil {
+		return err
+	}
+	local, err := r.lookupLocal(ctx, r.cfg.Address)
+	if err != nil {
+		return err
+	}
+	peerLocal := local
+	if r.cfg.ENRPAddress != "" {
+		if peerLocal, err = r.lookupLocal(ctx, r.cfg.ENRPAddress); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -34,26 +51,11 @@ func (r *Registrar) start(ctx context.Context) error {
 	if r.started {
 		return errors.New("started already")
 	}
-	peers, err := r.lookupPeers(ctx)
-	if err != nil {
-		return err
-	}
-	local, err := r.lookupLocal(ctx, r.cfg.Address)
-	if err != nil {
-		return err
-	}
 	forPEs, err := r.listen(ctx, r.networks.members, local, r.cfg.Address == "", r.cfg.asapPort())
 	if err != nil {
 		return err
 	}
-	peerLocal := local
-	if r.cfg.ENRPAddress != "" {
-		peerLocal, err = r.lookupLocal(ctx, r.cfg.ENRPAddress)
-	}
-	var forPeers []transport.Listener
-	if err == nil {
-		forPeers, err = r.listenForPeers(ctx, peerLocal)
-	}
+	forPeers, err := r.listenForPeers(ctx, peerLocal)
 	if err == nil {
 		r.reporter, err = r.startReports(ctx)
 	}
@@ -83,21 +85,28 @@ type source struct {
 }
 
 // enterScope begins the registrar's life among its peers.
-func (r *Registrar) enterScope(peers []protocol.TransportAddr, asap, enrp source) {
+func (r *Registrar) enterScope(peers []*watched, asap, enrp source) {
 	// What the configuration says was checked by NewRegistrar.
 	asapGroup, _ := r.cfg.asapGroup()
 	enrpGroup, _ := r.cfg.enrpGroup()
 	announcing := r.join(asapGroup, asap, protocol.PPIDASAP)
 	multicast := r.join(enrpGroup, enrp, protocol.PPIDENRP)
 	r.loop.Do(func(now time.Time, e *registrar.Engine) {
-		for _, addr := range peers {
-			e.AddPeer(now, addr)
+		for _, peer := range peers {
+			for _, addr := range peer.known {
+				e.AddPeer(now, addr)
+			}
 		}
 		if r.tracer != nil {
 			r.tracer.announcing = announcing
 		}
 		e.Start(now, r.peerAddr, multicast)
 	})
+	for _, peer := range peers {
+		if _, ok := peer.literal(); !ok {
+			r.wg.Go(func() { r.watchPeer(peer) })
+		}
+	}
 }
 
 // join joins a multicast group to which we speak from where we serve, if there is one. Without
@@ -194,22 +203,41 @@ func (r *Registrar) lookupLocal(ctx context.Context, address string) (protocol.T
 	return local, nil
 }
 
-// lookupPeers finds the configured peers, for each transport that they may be reached by.
-func (r *Registrar) lookupPeers(ctx context.Context) ([]protocol.TransportAddr, error) {
-	var peers []protocol.TransportAddr
-	for _, peer := range r.cfg.Peers {
-		if _, _, err := net.SplitHostPort(peer); err != nil {
-			peer = net.JoinHostPort(strings.Trim(peer, "[]"), fmt.Sprint(r.cfg.enrpPort()))
-		}
-		found, err := lookupRemote(ctx, peer, r.cfg.IPv4Only)
-		if err != nil {
-			return nil, fmt.Errorf("peer %q: %w", peer, err)
-		}
-		for _, n := range r.networks.registrars {
-			for _, at := range found {
-				peers = append(peers, protocol.TransportAddr{Protocol: n.Protocol(), Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
+// lookUpPeers finds the configured peers, for each transport that they may be reached by. A name that is not
+// known may be so later, an address that cannot be used is an error.
+func (r *Registrar) lookUpPeers(ctx context.Context, remotes []remote) ([]*watched, error) {
+	peers, errs := make([]*watched, len(remotes)), make([]error, len(remotes))
+	var wg sync.WaitGroup
+	for i, remote := range remotes {
+		peers[i] = &watched{remote: remote}
+		wg.Go(func() {
+			err := peers[i].lookUp(ctx, r.directory).err
+			if _, ok := remote.literal(); ok {
+				errs[i] = err
 			}
-		}
+		})
 	}
-	return peers, nil
+	wg.Wait()
+	return peers, errors.Join(append(errs, ctx.Err())...)
+}
+
+// watchPeer looks the name of peers up again with each heartbeat.
+func (r *Registrar) watchPeer(peer *watched) {
+	select {
+	case <-time.After(r.cfg.PeerHeartbeatCycle):
+	case <-r.ctx.Done():
+		return
+	}
+	always := make(chan struct{})
+	close(always)
+	peer.watch(r.ctx, r.directory, always, r.cfg.PeerHeartbeatCycle, func(change lookupChange) bool {
+		return r.loop.Do(func(now time.Time, e *registrar.Engine) {
+			for _, addr := range change.gone {
+				e.RemovePeer(now, addr)
+			}
+			for _, addr := range change.added {
+				e.AddPeer(now, addr)
+			}
+		})
+	})
 }

@@ -1,15 +1,11 @@
 package rsp
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/rserpool/rsp/internal/protocol"
-	"github.com/rserpool/rsp/internal/transport"
 	"github.com/rserpool/rsp/internal/wire"
 )
 
@@ -17,7 +13,8 @@ import (
 // PU and PE manages a list of transport addresses of ENRP servers it knows about"). It belongs to the
 // owner of the Endpoint's loop.
 type registrarTable struct {
-	static    []protocol.TransportAddr
+	static    []protocol.TransportAddr // configured, by address or by name; one may be there several times
+	wanted    []chan struct{}          // of one place; each has a name looked up
 	announced []announcedRegistrar
 	protocols []protocol.TransportProtocol   // that the Endpoint has, best first
 	timeout   time.Duration                  // of T7-ENRPoutdate
@@ -34,50 +31,36 @@ type announcedRegistrar struct {
 // known stay, and further ones wait until some are forgotten.
 const maxAnnounced = 64
 
-func newRegistrarTable(networks []transport.Network, timeout time.Duration) *registrarTable {
-	t := &registrarTable{timeout: timeout, ids: make(map[netip.AddrPort]RegistrarID)}
-	for _, n := range networks {
-		t.protocols = append(t.protocols, n.Protocol())
-	}
-	return t
+func newRegistrarTable(protocols []protocol.TransportProtocol, timeout time.Duration) *registrarTable {
+	return &registrarTable{protocols: protocols, timeout: timeout, ids: make(map[netip.AddrPort]RegistrarID)}
 }
 
-// lookUp adds configured registrars, for each transport that the Endpoint may reach them by. A
-// name that is not known is an error only if no other registrar is left.
-func (t *registrarTable) lookUp(ctx context.Context, addresses []string) error {
-	var errs []error
-	for _, address := range addresses {
-		found, err := lookupRemote(ctx, address, false)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("registrar %q: %w", address, err))
-		}
-		for _, at := range found {
-			t.static = append(t.static, t.overEach(at)...)
+// handleLookup takes what the lookup of a name has changed. It returns what is new, and gone, by all names.
+func (t *registrarTable) handleLookup(added, gone []protocol.TransportAddr) (isNew, isGone []protocol.TransportAddr) {
+	isNew = without(added, t.static)
+	t.static = append(t.static, added...)
+	for _, addr := range gone {
+		if i := slices.IndexFunc(t.static, addr.Equal); i >= 0 {
+			t.static = slices.Delete(t.static, i, i+1)
 		}
 	}
-	if len(t.static) == 0 {
-		return errors.Join(errs...)
-	}
-	return nil
+	return isNew, without(gone, t.static)
 }
 
-// overEach is an address for each transport that the Endpoint has.
-func (t *registrarTable) overEach(at netip.AddrPort) []protocol.TransportAddr {
-	var all []protocol.TransportAddr
-	for _, p := range t.protocols {
-		all = append(all, protocol.TransportAddr{Protocol: p, Port: at.Port(), Addrs: []netip.Addr{at.Addr()}})
-	}
-	return all
-}
-
-// candidates lists the registrars that a hunt may try.
+// candidates lists the registrars that a hunt may try, and has names looked up for its next ones.
 func (t *registrarTable) candidates(now time.Time) []protocol.TransportAddr {
+	for _, wanted := range t.wanted {
+		select {
+		case wanted <- struct{}{}:
+		default: // it is under way
+		}
+	}
 	t.forget(now)
 	all := slices.Clone(t.static)
 	for _, r := range t.announced {
 		all = append(all, r.addr)
 	}
-	return all
+	return unique(all)
 }
 
 // forget drops those whose T7-ENRPoutdate has expired.
@@ -138,7 +121,7 @@ func (t *registrarTable) handleAnnounce(now time.Time, m *wire.ServerAnnounce, f
 func (t *registrarTable) announcedBy(m *wire.ServerAnnounce, from netip.AddrPort) (usable []protocol.TransportAddr) {
 	all := m.Transports
 	if len(all) == 0 {
-		all = t.overEach(from)
+		all = overEach(t.protocols, from)
 	}
 	for _, to := range all {
 		if to.Port == 0 || !slices.Contains(t.protocols, to.Protocol) {

@@ -32,11 +32,9 @@ func newTableTest(t *testing.T, networks ...transport.Network) *tableTest {
 	if len(networks) == 0 {
 		networks = []transport.Network{simnet.Default()}
 	}
-	tt := &tableTest{t, newRegistrarTable(networks, announceTimeout), time.Unix(1e9, 0)}
-	if err := tt.lookUp(t.Context(), []string{"10.0.0.1:3863"}); err != nil {
-		t.Fatal(err)
-	}
-	return tt
+	table := newRegistrarTable(protocolsOf(networks), announceTimeout)
+	table.handleLookup(overEach(table.protocols, netip.MustParseAddrPort("10.0.0.1:3863")), nil)
+	return &tableTest{t, table, time.Unix(1e9, 0)}
 }
 
 // announce gives an announce to the table, and returns the new addresses.
