@@ -21,6 +21,7 @@ type options struct {
 	policy                          policyFile // of no name: none
 
 	quiet            bool
+	health           string
 	daemonPIDFile    string
 	uptime, downtime time.Duration // means of random times; 0: no failures
 
@@ -136,6 +137,7 @@ func (o *options) defineGeneral() {
 	o.addBool(&c.IPv4Only, "disable-ipv6", "use IPv4 alone")
 	o.add(integer{&c.AnnounceTTL, 1, 255}, "announcettl", "`hops` that announcements may make, 1 to 255")
 	o.addBool(&o.quiet, "quiet", "print neither the settings nor what happens, only warnings and errors")
+	o.addString(&o.health, "health", "`addr:port` for /healthz, /readyz and /metrics (Prometheus) over HTTP; not RSPLIB's")
 	o.addString(&o.daemonPIDFile, "daemonpidfile", "`file` for the process ID: run in the background")
 	o.add(mean{&o.uptime}, "uptime", "`seconds` on average (negative exponential) until the registrar fails, to test failures; 0: never")
 	o.add(mean{&o.downtime}, "downtime", "`seconds` on average until it is there again")
@@ -172,7 +174,7 @@ func (o *options) defineENRP() {
 	o.add(automatic{&c.ENRPAddress}, "enrp", "`addr:port,addr,...` for other registrars; auto: the addresses of -asap, at port 9901 if that is free")
 	o.add(announce{&c.ENRPAnnounce}, "enrpannounce", "`addr:port` of the registrars' multicast group, auto (239.0.0.51:9901), off or none")
 	o.add(announce{&c.ENRPAnnounce}, "enrpmulticast", "another name of -enrpannounce")
-	o.add(list{&c.Peers}, "peer", "`addr:port` of another registrar, may be repeated; without a port, 9901")
+	o.add(list{&c.Peers}, "peer", "`addr:port` of another registrar, or a domain: its SRV records _enrp._tcp and _enrp._sctp, or port 9901; may be repeated")
 	o.milliseconds(&c.PeerHeartbeatCycle, "peerheartbeatcycle", 1000, 300000, "time between two signs of life to peers")
 	o.milliseconds(&c.PeerMaxTimeLastHeard, "peermaxtimelastheard", 1000, 300000, "how long a peer is silent before it is asked whether it lives")
 	o.milliseconds(&c.PeerMaxTimeNoResponse, "peermaxtimenoresponse", 1000, 60000, "how long it has to answer before its pool elements are taken over")

@@ -26,13 +26,14 @@ type service struct {
 	statsFile *output // nil: none
 	actions   *output // nil: none
 	scalars   *output // nil: none
+	health    *health // nil: nobody asks
 	lives     int     // of the registrar, the one that is included
 	refused   uint64  // requests of this life whose refusal is logged
 
 	hangups chan os.Signal // at which the policy is read again; nil: there is none
 }
 
-// newService creates the files, so that one that cannot be written is known at once.
+// newService creates the files and opens the address of -health, so that what cannot be had is known at once.
 func newService(o *options, stdout io.Writer) (*service, error) {
 	s := &service{o: o, log: o.cfg.Logger, stdout: stdout, stats: statistics{start: time.Now()}}
 	for _, f := range []struct {
@@ -49,6 +50,12 @@ func newService(o *options, stdout io.Writer) (*service, error) {
 		var err error
 		if *f.output, err = createOutput(f.name); err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot write the %s: %w", f.what, err), s.close())
+		}
+	}
+	if o.health != "" {
+		var err error
+		if s.health, err = startHealth(o.health, s.log); err != nil {
+			return nil, errors.Join(fmt.Errorf("cannot tell the health: %w", err), s.close())
 		}
 	}
 	if s.statsFile != nil {
@@ -68,6 +75,9 @@ func newService(o *options, stdout io.Writer) (*service, error) {
 // close finishes the files.
 func (s *service) close() error {
 	var errs []error
+	if s.health != nil {
+		errs = append(errs, s.health.close())
+	}
 	for _, f := range []*output{s.statsFile, s.actions, s.scalars} {
 		if f != nil {
 			errs = append(errs, f.close())
@@ -112,6 +122,8 @@ func (s *service) live(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tellHealth(r)
+	defer s.tellHealth(nil)
 	if err := r.Start(ctx); err != nil {
 		r.Abort()
 		return fmt.Errorf("cannot start: %w", err)
@@ -123,6 +135,7 @@ func (s *service) live(ctx context.Context) error {
 	s.log.Info("registrar is running", "id", r.ID(), "addresses", strings.Join(r.Addrs(), " "), "peerAddress", r.PeerAddr(),
 		"announces", s.o.cfg.Announce, "peerAnnounces", s.o.cfg.ENRPAnnounce)
 	fails := s.observe(ctx, r)
+	s.tellHealth(nil)
 	stats := r.Stats()
 	s.stats.endLife(&stats, time.Since(began))
 	if fails {
@@ -131,6 +144,13 @@ func (s *service) live(ctx context.Context) error {
 		return nil
 	}
 	return s.shutdown(ctx, r, &stats)
+}
+
+// tellHealth makes -health tell of r, or that there is no registrar.
+func (s *service) tellHealth(r *rsp.Registrar) {
+	if s.health != nil {
+		s.health.registrar.Store(r)
+	}
 }
 
 // shutdownTimeout is how long PEs and PUs are given to take their last messages.
