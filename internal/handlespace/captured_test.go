@@ -10,13 +10,13 @@ import (
 // captureStep is a request for some items and the PE IDs of the answer, or, when
 // register is set, a registration.
 type captureStep struct {
-	items    int
+	items    uint32
 	answer   string
 	register protocol.PEID
 	policy   protocol.Policy
 }
 
-func requests(items int, answers ...string) []captureStep {
+func requests(items uint32, answers ...string) []captureStep {
 	var steps []captureStep
 	for _, answer := range answers {
 		steps = append(steps, captureStep{items: items, answer: answer})
@@ -78,7 +78,7 @@ func TestCapturedSequences(t *testing.T) {
 					put(t, s, "pool", step.register, step.policy)
 					continue
 				}
-				got, known := s.Select(nil, "pool", step.items)
+				got, known := s.Select(nil, "pool", int(step.items))
 				if !known || ids(got) != step.answer {
 					t.Fatalf("step %d: Select(%d) = %q, %v, want %q", i, step.items, ids(got), known, step.answer)
 				}
