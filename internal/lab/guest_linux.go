@@ -35,9 +35,9 @@ const (
 // its output and returns it. It ends the test if the binary fails.
 func inGuest(tb testing.TB, args ...string) []string {
 	tb.Helper()
-	need(tb, "linux.uml", "user-mode-linux")
-	need(tb, "modprobe", "kmod")
-	need(tb, "ip", "iproute2")
+	Need(tb, "linux.uml", "user-mode-linux")
+	Need(tb, "modprobe", "kmod")
+	Need(tb, "ip", "iproute2")
 	dir := tb.TempDir()
 	if deadline, ok := testDeadline(tb); ok {
 		args = append(args, "-test.timeout="+max(time.Until(deadline)-grace, time.Second).String())
@@ -109,7 +109,7 @@ func testBinary(tb testing.TB, dir string) string {
 		}
 		return binary
 	}
-	need(tb, "go", "golang-go")
+	Need(tb, "go", "golang-go")
 	binary := filepath.Join(dir, "test")
 	if out, err := exec.Command("go", "test", "-race=false", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
 		tb.Fatalf("building the test without the race detector: %v\n%s", err, out)
@@ -200,7 +200,7 @@ func xstateShim(tb testing.TB, dir string) string {
 	if !strings.Contains(string(cpuinfo), " amx_tile") {
 		return ""
 	}
-	need(tb, "cc", "gcc (User-Mode Linux needs a compiled shim on processors with AMX)")
+	Need(tb, "cc", "gcc (User-Mode Linux needs a compiled shim on processors with AMX)")
 	source, shim := filepath.Join(dir, "xstate.c"), filepath.Join(dir, "xstate.so")
 	if err := os.WriteFile(source, []byte(xstateSource), 0o644); err != nil {
 		tb.Fatal(err)

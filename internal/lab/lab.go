@@ -135,8 +135,8 @@ func hasLine(lines []string, prefix string) bool {
 	return slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, prefix) })
 }
 
-// need skips the test when a program is absent; with RSP_LAB=required it fails it.
-func need(tb testing.TB, program, debianPackage string) {
+// Need skips the test when a program is absent; with RSP_LAB=required it fails it.
+func Need(tb testing.TB, program, debianPackage string) {
 	tb.Helper()
 	if _, err := exec.LookPath(program); err != nil {
 		missing(tb, program+" is absent: install Debian's package "+debianPackage)

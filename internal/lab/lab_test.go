@@ -36,8 +36,8 @@ func TestOutcome(t *testing.T) {
 	if Inside() {
 		t.Skip("starts guests itself")
 	}
-	need(t, "linux.uml", "user-mode-linux")
-	need(t, "pgrep", "procps")
+	Need(t, "linux.uml", "user-mode-linux")
+	Need(t, "pgrep", "procps")
 	for _, test := range []struct {
 		outcome, want string
 		fails         bool

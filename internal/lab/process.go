@@ -46,7 +46,7 @@ func needRSPLIB(tb testing.TB, program string) {
 	if !ok {
 		debianPackage = "rsplib-services"
 	}
-	need(tb, program, debianPackage)
+	Need(tb, program, debianPackage)
 }
 
 // Process is a program that runs beside a test. Its methods may be called by
