@@ -55,10 +55,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // onFailover sends the REQUEST to the server that the job goes to, unless that has been shown the cookie, which
-// tells all that a REQUEST does, and how far the job has come.
+// tells all that a REQUEST does, and how far the job has come. RSPLIB's server sees the cookie only when
+// something else comes after it: a keep-alive, which it then answers.
 func (r *run) onFailover(_ context.Context, f *rsp.FailoverEvent) error {
 	if f.HasCookie {
-		return nil
+		return f.SendMsg((&Message{Type: KeepAlive, JobID: r.job.ID}).AppendTo(nil), rsp.MsgInfo{PPID: PPID})
 	}
 	return f.SendMsg(r.request(), rsp.MsgInfo{PPID: PPID})
 }
