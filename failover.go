@@ -197,7 +197,7 @@ func (s *session) handleEnd(assoc transport.Assoc, cause error) {
 // moveOn goes on with another pool element, to which there is an association.
 func (s *session) moveOn(ctx context.Context, old PEID, to found) (err error) {
 	assoc, pe := to.assoc, to.element.ID
-	inTime := context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })
+	stop := context.AfterFunc(ctx, func() { _ = assoc.SetWriteDeadline(pastDeadline) })
 	s.mu.Lock()
 	echo, hasCookie := s.control.AppendCookieEcho(nil)
 	f := &FailoverEvent{
@@ -215,8 +215,9 @@ func (s *session) moveOn(ctx context.Context, old PEID, to found) (err error) {
 	if err == nil {
 		err = s.callHandler(ctx, f)
 	}
-	if !inTime() && err == nil {
-		err = ctx.Err() // the deadline must not be that of the session's user
+	stop() // the deadline must not become that of the session's user
+	if err == nil {
+		err = ctx.Err() // a handler that waits for its end may return before stop tells of it
 	}
 	if err == nil {
 		err = s.completeFailover(f)
