@@ -50,7 +50,6 @@ func TestParseErrors(t *testing.T) {
 		"-pool=Web -listen=:1 -transport=udp":           "must be auto, sctp or tcp",
 		"-pool=Web -listen=1":                           "-listen",
 		"-pool=Web -listen=:1 more":                     `bad argument "more"`,
-		"-pool=Web -listen=:1 -registrar=somewhere":     "missing port",
 		"-pool=Web -listen=:1 -loglevel=chatty":         "loglevel",
 		"-pool=Web -listen=:1 -asapannounce=239.0.0.50": "announce group",
 	} {

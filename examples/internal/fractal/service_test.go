@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,16 +65,12 @@ func start(t *testing.T, cfg *rsp.Config, id rsp.PEID, s *Service) (stop func())
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(ctx, listener, log.New(t.Output(), id.String()+" ", 0)) }()
-	stopped := false
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
-		if !stopped {
-			stopped = true
-			if err := <-ended; err != nil {
-				t.Errorf("PE %v: %v", id, err)
-			}
+		if err := <-ended; err != nil {
+			t.Errorf("PE %v: %v", id, err)
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return stop
 }
