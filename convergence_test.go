@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,8 @@ func eachSchedule(t *testing.T, run func(t *testing.T, seed uint64)) uint64 {
 		seed, last = *scheduleSeed, *scheduleSeed
 	}
 	n := last - seed + 1
+	// More threads than processors: a goroutine may be interrupted anywhere.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(8, runtime.NumCPU())))
 	defer func() { // a bubble that fails ends the test
 		if t.Failed() {
 			t.Logf("to see this again: go test -run %s -seed=%d -v", t.Name(), seed)

@@ -153,7 +153,16 @@ func (k *spare) hold(f found) {
 
 // watch receives what comes on the spare association, until ctx ends or the association is of no use any more.
 func (k *spare) watch(ctx context.Context) (useful bool) {
-	defer context.AfterFunc(ctx, func() { _ = k.assoc.SetReadDeadline(pastDeadline) })()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		_ = k.assoc.SetReadDeadline(pastDeadline)
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // the deadline must not become that of the session's user
+		}
+	}()
 	buf := make([]byte, watchBuffer)
 	for size := 0; size < maxUnread; {
 		_ = k.assoc.SetReadDeadline(time.Now().Add(spareCheck))
