@@ -217,6 +217,22 @@ func (c *cache) known(now time.Time, pool PoolHandle) *Resolution {
 	return nil
 }
 
+// living selects from what the latest answer has told of a pool, in the order of its policy, without those whose
+// registration life may be over: their addresses can be somebody else's by now.
+func (c *cache) living(now time.Time, pool PoolHandle) []Element {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pools[pool]
+	if p == nil || c.pick(now, p, 0) == nil {
+		return nil
+	}
+	c.picked = slices.DeleteFunc(c.picked, func(el *knownElement) bool { return now.Sub(el.told) > el.Life })
+	if r := p.resolution(now, c.picked); r != nil {
+		return r.Elements
+	}
+	return nil
+}
+
 // pickOld selects from all that is known of a pool, however old.
 func (c *cache) pickOld(now time.Time, p *knownPool, n uint32) *Resolution {
 	if len(p.older) > 0 {

@@ -56,9 +56,10 @@
 // [MsgInfo].CookieEcho from [Socket.RecvMsg]). So the state travels with the client, and servers
 // need to share none.
 //
-// The next PE is the registrar's choice or, if that does not answer at once, one that is known from its answers before.
-// Another PE is tried beside one that does not answer; the first association that is up wins. Those that cannot be
-// reached are reported. While the whole pool is gone, the session seeks on, with pauses of up to a second,
+// The next PE is one that the registrar's latest answer named, by the pool's policy and while their registration lives last,
+// so that nobody waits for a registrar. It is asked meanwhile: its choices come next, and if it does not answer, all that
+// is known from its answers before. Another PE is tried beside one that does not answer; the first association
+// that is up wins. Those that cannot be reached are reported. While the whole pool is gone, the session seeks on, with pauses of up to a second,
 // for [Dialer].FailoverTimeout; then reads and writes give a [SearchError], which names every attempt.
 //
 // A PE that misses answers is suspected: the session connects to the next one beside it, lets go of that
@@ -97,7 +98,7 @@
 // # Timers
 //
 // The defaults are for one site: a PE that is cut off silently is given up after 0.25 s if it has something
-// to answer. Where round trips can take more than 100 ms, set [Config].Association to [WAN]. The page
+// to answer. Where round trips can take more than 60 ms, set [Config].Association to [WAN]. The page
 // docs/timers.md of the repository lists every timer, and the worst cases that follow.
 //
 // # Serving

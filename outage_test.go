@@ -319,6 +319,35 @@ func TestFailoverWithoutRegistrar(t *testing.T) {
 	}
 }
 
+// "The next PE straight from the cache": a failover does not wait for the registrar's answer, while the
+// registration life that was told (90 s) lasts. Later it does, since the addresses can be somebody else's by then.
+func TestFailoverFromCache(t *testing.T) {
+	for name, c := range map[string]struct{ age, atLeast, below time.Duration }{
+		"living": {80 * time.Second, 0, 10 * latency},
+		"old":    {100 * time.Second, 30 * time.Millisecond, 50 * time.Millisecond}, // answerGrace
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScope(t)
+				a := s.pe("a", 1, nil)
+				s.pe("b", 2, nil)
+				session := s.connect(rsp.Dialer{OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
+					_, err := f.Write([]byte("again"))
+					return err
+				}})
+				time.Sleep(c.age)
+				s.registrarHost.Kill()
+				start := time.Now()
+				a.Abort()
+				wantMsg(t, session, "again", 2)
+				if took := time.Since(start); took < c.atLeast || took >= c.below {
+					t.Errorf("going on took %v, want %v to %v", took, c.atLeast, c.below)
+				}
+			})
+		})
+	}
+}
+
 // A pool element that has ended a session is not selected from the cache again, since it may be
 // about to leave the pool. Without a registrar it is better than none.
 func TestGoodByeAndCache(t *testing.T) {

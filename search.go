@@ -65,7 +65,7 @@ func (e *SearchError) Unwrap() []error {
 
 const (
 	// answerGrace is how long the search of a session that had a pool element waits for the answer of a
-	// registrar before it uses what is known of the pool.
+	// registrar before it uses all that is known of the pool, however old.
 	answerGrace = 30 * time.Millisecond
 	// An association that is not up after three round trips is a reason to try the next PE beside it, within
 	// these bounds. The upper one is RFC 8305's Connection Attempt Delay; it counts as long as no round trip is known.
@@ -207,13 +207,15 @@ func (x *search) beginRound(ctx context.Context) {
 	}
 }
 
-// ask begins a handle resolution.
+// ask begins a handle resolution. Who has had a pool element does not wait for the answer: the one that the
+// last answer would have given next may be up before it comes.
 func (x *search) ask(ctx context.Context) {
 	s := x.session
 	answer := make(chan resolved, 1)
 	x.resolved, x.news = answer, false
 	if x.maxPause > 0 {
 		x.grace = time.After(answerGrace)
+		x.enqueue(s.endpoint.cache.living(time.Now(), s.pool))
 	}
 	s.endpoint.spawn(func() {
 		r, err := s.endpoint.resolve(ctx, s.pool, s.wanted())
