@@ -14,7 +14,7 @@ import (
 // association is lost. Both ends of an association have timers of their own.
 type AssociationConfig struct {
 	// RTOInitial, RTOMin and RTOMax bound SCTP's retransmission timeout (RTO.Initial, RTO.Min,
-	// RTO.Max). Defaults: 30 ms each. Round trips must take clearly less than RTOMax times AssocMaxRetrans, or
+	// RTO.Max). Defaults: 20 ms each. Round trips must take clearly less than RTOMax times AssocMaxRetrans, or
 	// answers come after the loss.
 	RTOInitial, RTOMin, RTOMax time.Duration
 	// HeartbeatInterval is the idle time after which the peer is probed (HB.interval), at least 5 ms. Default:
@@ -31,11 +31,11 @@ type AssociationConfig struct {
 // LAN and WAN are the two settings that most programs need, to be used as they are or changed in a copy.
 //
 // LAN is the default of sessions: a server that is cut off silently is given up within 0.25 s when it has
-// something to answer, but round trips must take less than 100 ms. WAN takes after RFC 4960 section 15, with less
+// something to answer, but round trips must take less than 60 ms. WAN takes after RFC 4960 section 15, with less
 // patience: 30 s at most, for round trips of seconds.
 var (
 	LAN = AssociationConfig{
-		RTOInitial: 30 * time.Millisecond, RTOMin: 30 * time.Millisecond, RTOMax: 30 * time.Millisecond,
+		RTOInitial: 20 * time.Millisecond, RTOMin: 20 * time.Millisecond, RTOMax: 20 * time.Millisecond,
 		HeartbeatInterval: 50 * time.Millisecond,
 		PathMaxRetrans:    4,
 		AssocMaxRetrans:   4,

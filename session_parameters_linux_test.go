@@ -24,7 +24,7 @@ func TestSessionParametersKernelSCTP(t *testing.T) {
 		if got, want := rtoInfo(t, dialed), [3]uint32{300, 400, 200}; got != want {
 			t.Errorf("the kernel's RTO initial, maximum and minimum are %v, want %v", got, want)
 		}
-		if got, want := rtoInfo(t, accepted), [3]uint32{30, 30, 30}; got != want {
+		if got, want := rtoInfo(t, accepted), [3]uint32{20, 20, 20}; got != want {
 			t.Errorf("the other side's are %v, want %v", got, want)
 		}
 		dialed.Close()

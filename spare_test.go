@@ -114,7 +114,7 @@ func TestSuspectEarlySwitchLate(t *testing.T) {
 				}
 				for i := range int32(3) {
 					s.net.Cut(pu.Addrs()[0], a.host.Addrs()[0])
-					time.Sleep(300 * time.Millisecond) // a beat is missed after 80 ms, and all that count after 400 ms
+					time.Sleep(300 * time.Millisecond) // a beat is missed after 70 ms, and all that count after 350 ms
 					s.net.Heal(pu.Addrs()[0], a.host.Addrs()[0])
 					time.Sleep(time.Second)
 					exchange(t, session, "still with A", 1)
@@ -126,12 +126,12 @@ func TestSuspectEarlySwitchLate(t *testing.T) {
 				s.registrarHost.Kill()
 				start := time.Now()
 				s.net.Cut(pu.Addrs()[0], a.host.Addrs()[0])
-				time.Sleep(380 * time.Millisecond)
+				time.Sleep(330 * time.Millisecond)
 				if session.PeerPE() != 1 {
 					t.Error("the session has switched early")
 				}
 				wantMsg(t, session, "again", 2)
-				if took := time.Since(start); took > 400*time.Millisecond+2*latency {
+				if took := time.Since(start); took > 350*time.Millisecond+2*latency {
 					t.Errorf("the answer came %v after the cut", took)
 				}
 			})

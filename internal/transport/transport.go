@@ -195,7 +195,7 @@ type Options struct {
 
 // defaults are for a local network: docs/timers.md says what follows from them.
 var defaults = Options{
-	RTOInitial: 30 * time.Millisecond, RTOMin: 30 * time.Millisecond, RTOMax: 30 * time.Millisecond,
+	RTOInitial: 20 * time.Millisecond, RTOMin: 20 * time.Millisecond, RTOMax: 20 * time.Millisecond,
 	HeartbeatInterval: 50 * time.Millisecond,
 	PathMaxRetrans:    4,
 	AssocMaxRetrans:   4,

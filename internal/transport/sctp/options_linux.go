@@ -115,7 +115,7 @@ var events = []byte{0, 1, 1, 1, 0, 1, 0, 0, 0, 0}
 
 const (
 	// maxInitRetrans is Max.Init.Retransmits (RFC 4960 section 15), half of the kernel's: with
-	// RTOInitial of 30 ms a dead peer is given up after 0.93 s.
+	// RTOInitial of 20 ms a dead peer is given up after 0.62 s.
 	maxInitRetrans = 4
 	// minInitTimeout lets the timeout of an INIT grow beyond RTOMax, so that a peer that is far away
 	// can be reached, but the kernel's minute is too long.
