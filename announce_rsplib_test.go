@@ -42,7 +42,7 @@ func TestRSPLIBAnnouncesAreHeard(t *testing.T) {
 
 		var ends [2]*rsp.Endpoint
 		for i := range ends {
-			if ends[i], err = rsp.NewEndpoint(&rsp.Config{Logger: testLog(t, "endpoint")}); err != nil {
+			if ends[i], err = rsp.NewEndpoint(&rsp.Config{Logger: debugLog(t, "endpoint")}); err != nil {
 				t.Fatal(err)
 			}
 			defer ends[i].Close()

@@ -190,3 +190,7 @@ func wantNotification(t *testing.T, session *rsp.Socket, want string) {
 func testLog(t *testing.T, who string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil)).With("who", who)
 }
+
+func debugLog(t *testing.T, who string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("who", who)
+}

@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -81,9 +82,15 @@ func Start(tb testing.TB, cmd *exec.Cmd) *Process {
 		close(p.exited)
 	}()
 	tb.Cleanup(func() {
+		end := "runs"
+		select {
+		case <-p.exited:
+			end = fmt.Sprintf("has ended: %v", cmd.ProcessState)
+		default:
+		}
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("output of %s:\n%s", p.name(), p.Output())
+			tb.Logf("%s %s; its output:\n%s", p.name(), end, p.Output())
 		}
 	})
 	return p

@@ -230,6 +230,9 @@ func (l *Loop[E]) dial(id effect.AssocID, service protocol.PPID, to protocol.Tra
 	l.wg.Go(func() {
 		defer cancel()
 		assoc, err := dialer(ctx, to)
+		if err != nil && ctx.Err() == nil {
+			l.cfg.Logger.Debug("not reached", "addr", to, "err", err)
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if _, wanted := l.dialing[id]; !wanted || l.closed {
