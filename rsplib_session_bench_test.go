@@ -14,12 +14,14 @@ import (
 
 // BenchmarkSessionBesideRSPLIB measures sessions over kernel SCTP with servers of both makes, in one guest: echoes of 16
 // bytes, each client the next one after the answer to its last one, and messages of 16 KiB one way. Beside them
-// stands a bare association with a program in Go that knows no pools.
+// stand bare associations with a program in Go that knows no pools.
 //
 //	go test -run '^$' -bench SessionBesideRSPLIB -benchtime 5000x .
 func BenchmarkSessionBesideRSPLIB(b *testing.B) {
 	lab.Benchmark(b, func(b *testing.B) {
-		b.Run("echo/bare", func(b *testing.B) { benchmarkBareSCTP(b) })
+		hosts := lab.Hosts(b, allHosts, 1)
+		b.Run("echo/bare", func(b *testing.B) { benchmarkBareSCTP(b, hosts, 1) })
+		b.Run("echo-by-16/bare", func(b *testing.B) { benchmarkBareSCTP(b, hosts, 16) })
 		port := 5000
 		for _, work := range []struct {
 			name string
@@ -112,20 +114,31 @@ func discardThrough(b *testing.B, sessions []*rsp.Socket) {
 	b.ReportMetric(float64(b.N*len(buf))/1e6/b.Elapsed().Seconds(), "MB/s")
 }
 
-func benchmarkBareSCTP(b *testing.B) {
-	s := newRealScope(b, lab.Hosts(b, allHosts, 1))
+func benchmarkBareSCTP(b *testing.B, hosts []*lab.Host, n int) {
+	s := newRealScope(b, hosts)
 	s.start("echo", 0, part{Echo: s.addr(0, protocol.PortASAP)})
-	p := s.dial(0, protocol.PortASAP)
-	buf := make([]byte, 16)
-	b.ResetTimer()
-	for range b.N {
-		err := p.Send(buf, transport.SendInfo{})
-		for info := (transport.RecvInfo{Notice: transport.NoticeSuspect}); err == nil && info.Notice != transport.NoticeNone; {
-			_, info, err = p.Recv(buf)
-		}
-		if err != nil {
-			b.Fatal(err)
-		}
+	var peers []*peer
+	for range n {
+		peers = append(peers, s.dial(0, protocol.PortASAP))
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "echoes/s")
+	var wg sync.WaitGroup
+	each := max(1, b.N/n)
+	b.ResetTimer()
+	for _, p := range peers {
+		wg.Go(func() {
+			buf := make([]byte, 16)
+			for range each {
+				err := p.Send(buf, transport.SendInfo{})
+				for info := (transport.RecvInfo{Notice: transport.NoticeSuspect}); err == nil && info.Notice != transport.NoticeNone; {
+					_, info, err = p.Recv(buf)
+				}
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(each*n)/b.Elapsed().Seconds(), "echoes/s")
 }
