@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,13 +35,14 @@ type event struct {
 	text    string        // eventEnd, eventNote
 }
 
-// history is all that has happened to the present picture. Any number of readers follow it, each at its
-// own pace: nobody waits for them.
+// history is all that has happened to the present picture and the one before. Any number of readers follow it, each at
+// its own pace: nobody waits for them.
 type history struct {
 	mu     sync.Mutex
 	start  time.Time
 	number int // of the picture
 	events []event
+	before []event       // of the picture before
 	grown  chan struct{} // closed when there is more
 	names  map[rsp.PEID]string
 }
@@ -52,7 +54,7 @@ func newHistory() *history {
 // begin makes the history that of a new picture.
 func (h *history) begin(p *picture) {
 	h.mu.Lock()
-	h.start, h.events = time.Now(), nil
+	h.start, h.before, h.events = time.Now(), h.events, nil
 	h.number++
 	h.mu.Unlock()
 	h.add(event{kind: eventPicture, picture: p})
@@ -74,18 +76,25 @@ type reader struct {
 	next    int
 }
 
-// read waits for events behind the last ones that it has returned. When a new picture has begun, it goes on
-// there. When ctx ends, it returns what there is before the error.
+// read waits for events behind the last ones that it has returned. One that is more than a picture behind goes
+// on with the present one. When ctx ends, it returns what there is before the error.
 func (r *reader) read(ctx context.Context) ([]event, error) {
 	h := r.history
 	for {
 		ended := ctx.Err()
 		h.mu.Lock()
+		var rest []event
 		if r.number != h.number {
+			if r.number == h.number-1 {
+				rest = h.before[r.next:]
+			}
 			r.number, r.next = h.number, 0
 		}
 		events, grown := h.events[r.next:], h.grown
 		r.next += len(events)
+		if len(rest) > 0 {
+			events = slices.Concat(rest, events)
+		}
 		h.mu.Unlock()
 		if len(events) > 0 {
 			return events, nil
