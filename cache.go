@@ -33,6 +33,7 @@ type cache struct {
 	count     int       // of elements in all pools
 	outage    bool
 	questions map[PoolHandle]*question
+	reported  []reportedElement // the last ones that were
 
 	selected []*handlespace.Element[*knownElement] // scratch of pick
 	picked   []*knownElement
@@ -44,6 +45,8 @@ const (
 	maxKnown = 4096
 	// maxOlder bounds those of a pool that its latest answer has not named.
 	maxOlder = 128
+	// maxReported bounds those that are remembered as reported.
+	maxReported = 64
 	// maxSelected is what a registrar gives at most in one answer.
 	maxSelected = 128
 )
@@ -65,6 +68,13 @@ type knownPool struct {
 type knownElement struct {
 	protocol.PoolElement
 	told time.Time
+}
+
+// reportedElement is one that could not be reached where it was. A registrar goes on naming it until others have
+// reported it, too, or it has found out by itself.
+type reportedElement struct {
+	pool PoolHandle
+	*knownElement
 }
 
 func newCache(stale time.Duration, rules map[protocol.PolicyType]handlespace.Rule) *cache {
@@ -182,7 +192,13 @@ func (c *cache) remove(pool PoolHandle, id PEID) {
 	if q := c.questions[pool]; q != nil {
 		q.reported = append(q.reported, id)
 	}
-	if p := c.pools[pool]; p != nil && p.remove(id) != nil {
+	p := c.pools[pool]
+	if p == nil {
+		return
+	}
+	if el := p.remove(id); el != nil {
+		c.reported = append(c.reported, reportedElement{pool, el})
+		c.reported = c.reported[max(0, len(c.reported)-maxReported):]
 		if c.count--; p.len() == 0 {
 			c.drop(p)
 		}
@@ -217,8 +233,8 @@ func (c *cache) known(now time.Time, pool PoolHandle) *Resolution {
 	return nil
 }
 
-// living selects from what the latest answer has told of a pool, in the order of its policy, without those whose
-// registration life may be over: their addresses can be somebody else's by now.
+// living selects from what the latest answer has told of a pool, in the order of its policy, without those that were
+// reported where they are, and those whose registration life may be over: their addresses can be somebody else's by now.
 func (c *cache) living(now time.Time, pool PoolHandle) []Element {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,11 +242,35 @@ func (c *cache) living(now time.Time, pool PoolHandle) []Element {
 	if p == nil || c.pick(now, p, 0) == nil {
 		return nil
 	}
-	c.picked = slices.DeleteFunc(c.picked, func(el *knownElement) bool { return now.Sub(el.told) > el.Life })
+	c.picked = slices.DeleteFunc(c.picked, func(el *knownElement) bool {
+		return now.Sub(el.told) > el.Life || c.wasReported(now, pool, el.ID, el.User)
+	})
 	if r := p.resolution(now, c.picked); r != nil {
 		return r.Elements
 	}
 	return nil
+}
+
+// reportedLast moves those that were reported where they are behind the others.
+func (c *cache) reportedLast(now time.Time, pool PoolHandle, elements []Element) []Element {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var others, reported []Element
+	for _, el := range elements {
+		if c.wasReported(now, pool, el.ID, el.user) {
+			reported = append(reported, el)
+		} else {
+			others = append(others, el)
+		}
+	}
+	return append(others, reported...)
+}
+
+// wasReported reports whether an element was where it is, within the registration life that it had.
+func (c *cache) wasReported(now time.Time, pool PoolHandle, id PEID, at protocol.TransportAddr) bool {
+	return slices.ContainsFunc(c.reported, func(r reportedElement) bool {
+		return r.pool == pool && r.ID == id && r.User.Equal(at) && now.Sub(r.told) <= r.Life
+	})
 }
 
 // pickOld selects from all that is known of a pool, however old.

@@ -59,7 +59,7 @@
 // The next PE is one that the registrar's latest answer named, by the pool's policy and while their registration lives last,
 // so that nobody waits for a registrar. It is asked meanwhile: its choices come next, and if it does not answer, all that
 // is known from its answers before. Another PE is tried beside one that does not answer; the first association
-// that is up wins. Those that cannot be reached are reported. While the whole pool is gone, the session seeks on, with pauses of up to a second,
+// that is up wins. Those that cannot be reached are reported, and tried last as long as the registrar still names them. While the whole pool is gone, the session seeks on, with pauses of up to a second,
 // for [Dialer].FailoverTimeout; then reads and writes give a [SearchError], which names every attempt.
 //
 // A PE that misses answers is suspected: the session connects to the next one beside it, lets go of that

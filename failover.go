@@ -130,7 +130,7 @@ func (s *session) failover(ctx context.Context, report bool, drain time.Duration
 		s.endpoint.cache.setAside(s.pool, old)
 	}
 	x := newSearch(s, maxRetry)
-	x.tried[old] = true
+	x.tried[old] = protocol.TransportAddr{}
 	for f, ready := s.takeSpare(); ; ready = false {
 		if !ready {
 			var err error

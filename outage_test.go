@@ -331,10 +331,7 @@ func TestFailoverFromCache(t *testing.T) {
 				s := newScope(t)
 				a := s.pe("a", 1, nil)
 				s.pe("b", 2, nil)
-				session := s.connect(rsp.Dialer{OnFailover: func(_ context.Context, f *rsp.FailoverEvent) error {
-					_, err := f.Write([]byte("again"))
-					return err
-				}})
+				session := s.connect(rsp.Dialer{OnFailover: again("again")})
 				time.Sleep(c.age)
 				s.registrarHost.Kill()
 				start := time.Now()
@@ -345,6 +342,45 @@ func TestFailoverFromCache(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// One that has begun anew elsewhere is found by the registrar's answer, at once, when it is not where the cache has it.
+func TestFailoverToRestartedPE(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a, b := s.pe("a", 1, nil), s.pe("b", 2, nil)
+		session := s.connect(rsp.Dialer{OnFailover: again("again")})
+		b.die()
+		s.pe("b again", 2, nil)
+		wantFailover(t, session, a, 2)
+	})
+}
+
+// One that was reported is not tried again because the registrar still named it after that.
+func TestFailoverPassesOverReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScope(t)
+		a, b := s.pe("a", 1, nil), s.pe("b", 2, nil)
+		session := s.connect(rsp.Dialer{OnFailover: again("again")})
+		a.host.Kill()
+		wantMsg(t, session, "again", 2)
+		s.pe("c", 3, nil)
+		if n := s.reg.Pools(); len(n) != 1 || len(n[0].Elements) != 3 {
+			t.Fatalf("the registrar has %+v, want the silent PE too", n)
+		}
+		wantFailover(t, session, b, 3)
+	})
+}
+
+// wantFailover ends a PE and wants the session to go on with another one before any pause.
+func wantFailover(t *testing.T, session *rsp.Socket, from *testPE, to rsp.PEID) {
+	t.Helper()
+	start := time.Now()
+	from.Abort()
+	wantMsg(t, session, "again", to)
+	if took := time.Since(start); took > 12*latency {
+		t.Errorf("going on with PE %v took %v", to, took)
 	}
 }
 

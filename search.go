@@ -100,8 +100,8 @@ type search struct {
 	level    slog.Level    // of the message that a round has found nothing
 
 	queue    []Element
-	tried    map[PEID]bool // in this round, or not to be tried in it
-	met      []Element     // that were tried in any round
+	tried    map[PEID]protocol.TransportAddr // in this round, or not to be tried in it wherever it is: the zero value
+	met      []Element                       // that were tried in any round
 	attempts []Attempt
 	news     bool // something was tried since the last answer
 	pause    time.Duration
@@ -131,7 +131,7 @@ type resolved struct {
 }
 
 func newSearch(s *session, maxPause time.Duration) *search {
-	return &search{session: s, maxPause: maxPause, level: slog.LevelWarn, pause: firstRetry, tried: make(map[PEID]bool)}
+	return &search{session: s, maxPause: maxPause, level: slog.LevelWarn, pause: firstRetry, tried: make(map[PEID]protocol.TransportAddr)}
 }
 
 // next returns the next pool element that can be reached, with an association that is up. An error is
@@ -151,7 +151,7 @@ func (x *search) next(ctx context.Context) (found, error) {
 		}
 		select {
 		case f := <-x.results:
-			x.running = slices.DeleteFunc(x.running, f.element.is)
+			x.running = slices.DeleteFunc(x.running, func(el Element) bool { return el.is(f.element) && el.user.Equal(f.element.user) })
 			if f.err == nil {
 				x.requeue()
 				return f, nil
@@ -245,11 +245,18 @@ func (x *search) useKnown() {
 }
 
 func (x *search) enqueue(elements []Element) {
-	for _, el := range x.session.preferred(elements) {
-		if el.ID != x.avoid && !x.tried[el.ID] && !slices.ContainsFunc(x.queue, el.is) {
+	s := x.session
+	for _, el := range s.endpoint.cache.reportedLast(time.Now(), s.pool, s.preferred(elements)) {
+		if el.ID != x.avoid && !x.wasTried(el) && !slices.ContainsFunc(x.queue, el.is) {
 			x.queue = append(x.queue, el)
 		}
 	}
+}
+
+// wasTried reports whether el was tried where it is: one that has begun anew may be elsewhere.
+func (x *search) wasTried(el Element) bool {
+	at, tried := x.tried[el.ID]
+	return tried && (len(at.Addrs) == 0 || at.Equal(el.user))
 }
 
 // requeue makes those that are being tried the next ones, since their attempts are of no use.
@@ -262,7 +269,7 @@ func (x *search) requeue() {
 
 // try begins an attempt, which ends by itself.
 func (x *search) try(el Element) {
-	x.tried[el.ID], x.news = true, true
+	x.tried[el.ID], x.news = el.user, true
 	x.running = append(x.running, el)
 	s, results, over := x.session, x.results, x.over
 	s.endpoint.spawn(func() {
@@ -286,7 +293,7 @@ func (x *search) try(el Element) {
 
 // note keeps how an attempt has failed.
 func (x *search) note(el Element, err error) {
-	x.tried[el.ID] = true
+	x.tried[el.ID] = el.user
 	i := slices.IndexFunc(x.attempts, func(a Attempt) bool { return a.PE == el.ID })
 	if i < 0 {
 		i = len(x.attempts)
