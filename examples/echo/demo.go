@@ -23,6 +23,9 @@ func demo(ctx context.Context, cfg rsp.Config, c *client) error {
 			return err
 		}
 	}
+	if err := d.settle(ctx); err != nil {
+		return err
+	}
 	c.sent = func(line int, session *rsp.Socket) { d.disturb(ctx, line, session) }
 	if err := runClient(ctx, d.cfg, c); err != nil {
 		return err
@@ -75,6 +78,23 @@ func (d *actors) join(ctx context.Context, name string) error {
 	d.endpoints[listener.LocalPE()] = e
 	d.client.timeline.joins(name, listener.LocalPE())
 	go serve(ctx, listener)
+	return nil
+}
+
+// settle waits until both registrars know all servers: in their first milliseconds they do not know each other yet, and
+// the client may ask the one that has no server.
+func (d *actors) settle(ctx context.Context) error {
+	for _, r := range d.registrars {
+		known := make(map[rsp.PEID]bool)
+		for change, err := range r.Watch(ctx) {
+			if err != nil {
+				return err
+			}
+			if known[change.Element.ID] = true; len(known) == len(d.endpoints) {
+				break
+			}
+		}
+	}
 	return nil
 }
 
