@@ -442,6 +442,12 @@ func (e *Endpoint) Abort() {
 	e.reporter.Abort()
 	e.cancel()
 	for _, s := range sockets {
+		// Sessions first: whoever notices another Socket's end could still send on them.
+		if _, err := s.activeSession("abort"); err == nil {
+			s.Abort()
+		}
+	}
+	for _, s := range sockets {
 		s.Abort()
 	}
 	e.loop.Abort()
