@@ -2,36 +2,18 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/rserpool/rsp/internal/lab"
 )
-
-// logBuffer is what a program logs, for the test's log too.
-type logBuffer struct {
-	t  testing.TB
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.t.Output().Write(p)
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 // freeAddr is an address at which nobody listens at the moment.
 func freeAddr(t testing.TB) string {
@@ -101,8 +83,8 @@ func startProcess(t testing.TB, s *scope, ready *regexp.Regexp, args ...string) 
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append([]string{"-pool=" + string(testPool), "-registrar=" + s.cfg.Registrars[0], "-transport=tcp"}, args...)...)
 	cmd.Env = append(os.Environ(), programVar+"=1")
-	log := &logBuffer{t: t}
-	cmd.Stderr = log
+	var log lab.Output
+	cmd.Stderr = io.MultiWriter(t.Output(), &log)
 	kill = startCommand(t, cmd)
 	waitFor(t, "log of "+strings.Join(args, " "), func() bool {
 		match := ready.FindStringSubmatch(log.String())

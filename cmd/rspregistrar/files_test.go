@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 // scenario runs the program with args while a PE registers in two ways, a PU resolves and
@@ -217,7 +218,7 @@ func TestFailures(t *testing.T) {
 func TestDaemon(t *testing.T) {
 	dir := t.TempDir()
 	pidFile, logFile := filepath.Join(dir, "pid"), filepath.Join(dir, "log")
-	if err := program(t, new(buffer), "-daemonpidfile="+pidFile, "-logfile="+logFile).Wait(); err != nil {
+	if err := program(t, new(lab.Output), "-daemonpidfile="+pidFile, "-logfile="+logFile).Wait(); err != nil {
 		t.Fatal(err)
 	}
 	var pid int

@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 var healthAddress = regexp.MustCompile(`health is told.* address=(127\.0\.0\.1:\d+)`)
 
 // get asks the health of the program whose log this is.
-func get(t *testing.T, log *buffer, path string) (status int, body string) {
+func get(t *testing.T, log *lab.Output, path string) (status int, body string) {
 	t.Helper()
 	match := healthAddress.FindStringSubmatch(log.String())
 	if match == nil {
@@ -118,7 +119,7 @@ func TestHealthCannotListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = run(t.Context(), append(local[:len(local):len(local)], "-health="+taken.Addr().String()), new(buffer), new(buffer))
+	err = run(t.Context(), append(local[:len(local):len(local)], "-health="+taken.Addr().String()), new(lab.Output), new(lab.Output))
 	if err == nil || !strings.Contains(err.Error(), "health") {
 		t.Errorf("it runs: %v", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rserpool/rsp/internal/csp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 // programVar makes the test binary the program.
@@ -29,31 +30,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// buffer is what the program prints, for its reader.
-type buffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // local are options for a registrar that nobody outside sees.
 var local = []string{"-identifier=0x11111111", "-asap=127.0.0.1:0", "-transport=tcp", "-asapannounce=off", "-enrpannounce=off"}
 
 var running = regexp.MustCompile(`registrar is running.* id=0x11111111 addresses=(127\.0\.0\.1:\d+)`)
 
 // waitRunning waits until the log has the registrar's address.
-func waitRunning(t *testing.T, log *buffer) string {
+func waitRunning(t *testing.T, log *lab.Output) string {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		if match := running.FindStringSubmatch(log.String()); match != nil {
@@ -66,10 +49,10 @@ func waitRunning(t *testing.T, log *buffer) string {
 }
 
 // start runs the program until stop, which returns its error.
-func start(t *testing.T, args ...string) (addr string, stdout, log *buffer, stop func() error) {
+func start(t *testing.T, args ...string) (addr string, stdout, log *lab.Output, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	stdout, log = new(buffer), new(buffer)
+	stdout, log = new(lab.Output), new(lab.Output)
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, append(local[:len(local):len(local)], args...), stdout, log) }()
 	stop = sync.OnceValue(func() error { cancel(); return <-ended })
@@ -136,7 +119,7 @@ func TestStatusReports(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	var stdout, log buffer
+	var stdout, log lab.Output
 	if err := run(ctx, append(local[:len(local):len(local)], "-quiet"), &stdout, &log); err != nil {
 		t.Error(err)
 	}
@@ -157,7 +140,7 @@ func TestRunCannotStart(t *testing.T) {
 		{"-asapannounce=10.0.0.1:3863"},
 		{"-peer=:"},
 	} {
-		var stdout, log buffer
+		var stdout, log lab.Output
 		if err := run(t.Context(), append(args, "-enrpannounce=off"), &stdout, &log); err == nil {
 			t.Errorf("it serves with %v", args)
 		}
@@ -165,7 +148,7 @@ func TestRunCannotStart(t *testing.T) {
 }
 
 // program is a process of this program.
-func program(t *testing.T, log *buffer, args ...string) *exec.Cmd {
+func program(t *testing.T, log *lab.Output, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], append(local[:len(local):len(local)], args...)...)
 	cmd.Env = append(os.Environ(), programVar+"=1")
@@ -179,7 +162,7 @@ func program(t *testing.T, log *buffer, args ...string) *exec.Cmd {
 
 // SIGINT ends the program gracefully, with exit code 0.
 func TestInterrupt(t *testing.T) {
-	var log buffer
+	var log lab.Output
 	cmd := program(t, &log)
 	waitRunning(t, &log)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
@@ -192,7 +175,7 @@ func TestInterrupt(t *testing.T) {
 
 // An unknown option is an error: exit code 1.
 func TestUnknownOption(t *testing.T) {
-	var log buffer
+	var log lab.Output
 	err := program(t, &log, "-nosuchoption").Wait()
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || !strings.Contains(log.String(), "nosuchoption") {
 		t.Errorf("it ends with %v; log:\n%s", err, log.String())
@@ -209,11 +192,11 @@ func TestUnit(t *testing.T) {
 	if command == nil {
 		t.Fatal("no ExecStart")
 	}
-	if _, err := parse(strings.Fields(string(command[1])), new(buffer)); err != nil {
+	if _, err := parse(strings.Fields(string(command[1])), new(lab.Output)); err != nil {
 		t.Error(err)
 	}
 	for example := range strings.FieldsSeq(regexp.MustCompile(`# .*RSPREGISTRAR_OPTIONS=(.*)`).FindStringSubmatch(string(unit))[1]) {
-		if _, err := parse([]string{example}, new(buffer)); err != nil {
+		if _, err := parse([]string{example}, new(lab.Output)); err != nil {
 			t.Error(err)
 		}
 	}
@@ -240,7 +223,7 @@ func TestUnitVerifies(t *testing.T) {
 
 // Help names every option once.
 func TestHelp(t *testing.T) {
-	var stdout buffer
+	var stdout lab.Output
 	if _, err := parse([]string{"-help"}, &stdout); err != flag.ErrHelp {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 func TestParse(t *testing.T) {
@@ -58,7 +59,7 @@ func TestParse(t *testing.T) {
 		{"-cspinterval=0", func(o *options) any { return o.cfg.CSPInterval }, time.Duration(-1)},
 		{"-object=x", func(o *options) any { return o.object }, "x"},
 	} {
-		o, err := parse(strings.Fields(tt.args), new(buffer))
+		o, err := parse(strings.Fields(tt.args), new(lab.Output))
 		if err != nil {
 			t.Errorf("%s: %v", tt.args, err)
 		} else if diff := cmp.Diff(tt.is, tt.want(o)); diff != "" {
@@ -101,7 +102,7 @@ func TestParseErrors(t *testing.T) {
 		"-takeoverexpiryinterval=999":                "1000 to 60000",
 		"-cspinterval=3600001":                       "0 to 3600000",
 	} {
-		_, err := parse([]string{arg}, new(buffer))
+		_, err := parse([]string{arg}, new(lab.Output))
 		name, _, _ := strings.Cut(arg, "=")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: error %v", arg, err)

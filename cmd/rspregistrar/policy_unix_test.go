@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 // The policy decides by the names in certificates, and is read again at SIGHUP; one that is no policy changes
@@ -59,7 +60,7 @@ func TestPolicyFile(t *testing.T) {
 }
 
 // waitLogged waits until the log has a text.
-func waitLogged(t *testing.T, log *buffer, text string) {
+func waitLogged(t *testing.T, log *lab.Output, text string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 // insideVar is set in the process that has a network of its own.
@@ -217,27 +219,9 @@ type pod struct {
 	*cluster
 	name, at string
 	cmd      *exec.Cmd
-	output   output
+	output   lab.Output
 	ended    chan struct{}
 	err      error // once it has ended
-}
-
-// output is what a program prints, for its reader.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // start starts a container's program, in an empty root directory. Where it would have the port of all addresses, it has that of

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,32 +13,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/rserpool/rsp"
+	"github.com/rserpool/rsp/internal/lab"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// output is what a server logs, for its reader.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // server is a server that runs until stop.
 type server struct {
 	*testing.T
-	log  output
+	log  lab.Output
 	stop func() error
 }
 
